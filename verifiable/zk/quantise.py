@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a given tensor to the integers a proof speaks of, and back; one rule, shared by prover and verifier.
+
+``integer = round(value / scale)``, halves away from zero, computed in double precision. Values must be finite and the
+integer within the circuit's range; nothing saturates silently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import MalformedError
+from verifiable.zk.circuit import TensorSpec
+
+
+def quantise(value: Tensor, spec: TensorSpec) -> Tensor:
+    """The int64 tensor that ``value`` stands for under ``spec``. Raises MalformedError naming input, element and range."""
+    import numpy as np
+
+    if value.shape != spec.shape:
+        raise MalformedError(f"input {spec.name!r}: shape {list(value.shape)} given, the circuit takes {list(spec.shape)}")
+    if value.dtype != spec.dtype:
+        raise MalformedError(f"input {spec.name!r}: dtype {value.dtype} given, the circuit takes {spec.dtype}")
+    array: Any = value.array()
+    if array.dtype.kind in "iu" and array.size and int(abs(array.astype(object)).max()) > 2**53:
+        raise MalformedError(f"input {spec.name!r}: integers beyond 2^53 cannot be scaled exactly")
+    scaled = array.astype(np.float64) / spec.scale
+    rounded = np.trunc(scaled + np.copysign(0.5, scaled))
+    # The half is added in floating point: 0.49999999999999994 + 0.5 rounds up to 1. Undo where that overshot.
+    rounded = np.where(np.abs(rounded - scaled) > 0.5, rounded - np.copysign(1.0, scaled), rounded)
+    outside = (rounded < spec.low) | (rounded > spec.high)
+    if outside.any():
+        at = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise MalformedError(
+            f"input {spec.name!r}: element {list(at)} is {array[at]}, outside the calibrated range"
+            f" [{spec.low * spec.scale:g}, {spec.high * spec.scale:g}]",
+            hint="scale the input as the model was trained on, or compile with calibration data that covers it",
+        )
+    return Tensor.from_array(rounded.astype(np.int64))
+
+
+def dequantise(integers: Tensor, scale: float) -> Any:
+    """float64 array ``integers x scale``."""
+    import numpy as np
+
+    return integers.array().astype(np.float64) * scale

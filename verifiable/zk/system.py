@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a proof system must offer, and the values that cross that border.
+
+Binding is ours, never the proof file's: a proof is checked against :class:`Public`, which the caller rebuilt from the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from verifiable.encoding.tensor import Tensor
+from verifiable.zk.circuit import Circuit, VerifierCircuit
+
+#: ``progress(phase, fraction)``: fraction in [0, 1], or None while it is not known. Called from the proving thread.
+Progress = Callable[[str, float | None], None]
+
+
+def no_progress(phase: str, fraction: float | None) -> None:
+    """The progress sink of callers who do not look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What is known of one tensor: its int64 integers when public (or given), its commitment when hashed, neither when private.
+
+    ``commitment`` is the system's own canonical encoding (ezkl: 32 bytes little-endian, Poseidon over BN254's scalar field).
+    """
+
+    name: str
+    integers: Tensor | None = None
+    commitment: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Public:
+    """The instance of the statement: one :class:`Bound` per circuit input and output, in the circuit's order."""
+
+    inputs: tuple[Bound, ...]
+    outputs: tuple[Bound, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """A proof in canonical bytes, its instance, the exact integer outputs (also when they are not public), seconds by phase."""
+
+    proof: bytes
+    media_type: str
+    public: Public
+    outputs: Mapping[str, Tensor]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProverCircuit:
+    """What a prover starts from: the verifier's circuit and the program's bytes. Keys come from the content-addressed cache."""
+
+    verifier: VerifierCircuit
+    program: bytes
+
+    def __post_init__(self) -> None:
+        self.verifier.circuit.program.check(self.program, "program")
+
+    @property
+    def circuit(self) -> Circuit:
+        return self.verifier.circuit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one proving job may cost. ``memory`` in bytes (None: no limit), ``seconds`` of wall time (None: no deadline)."""
+
+    memory: int | None = None
+    seconds: float | None = None
+
+
+class ProofSystem(Protocol):
+    """One proof system. Every method raises only :class:`verifiable.errors.Error`; none leaves files behind when it fails.
+
+    Compilation is not here: each system has its own options, and ``verifiable.compiling`` knows them by name.
+    """
+
+    @property
+    def id(self) -> str:
+        """The name in ``circuit.json``."""
+        ...
+
+    def prove(self, circuit: ProverCircuit, integers: Mapping[str, Tensor], *, limits: Limits, progress: Progress) -> Proved:
+        """Prove the run on these int64 inputs. Raises UnsupportedError, MalformedError, FatalStateError (memory, deadline)."""
+        ...
+
+    def verify(self, circuit: VerifierCircuit, public: Public, proof: bytes) -> None:
+        """Return if the proof holds for exactly this instance; else ProofError, BindingError or MalformedError."""
+        ...
+
+    def commit(self, circuit: Circuit, integers: Tensor) -> bytes:
+        """The commitment that a ``hashed`` tensor would have; a verifier given the value compares. Raises UnsupportedError."""
+        ...
+
+
+__all__ = [
+    "Bound", "Limits", "Progress", "ProofSystem", "Proved", "ProverCircuit", "Public", "no_progress",
+]  # fmt: skip
