@@ -29,7 +29,7 @@ WEIGHT_VISIBILITIES = ("committed", "fixed", "hashed", "private")
 class Visibility:
     """Who sees what: ``public``, in the claim; ``hashed``, a commitment in the claim; ``private``, not bound at all.
 
-    For weights: ``fixed`` in the verifying key, ``committed`` by digest, ``hashed`` as a public commitment, ``private`` not bound.
+    Weights: ``fixed`` in the verifying key, ``committed`` by digest, ``hashed`` as a public commitment, ``private`` not bound.
     """
 
     inputs: str = "public"
@@ -118,7 +118,8 @@ class Setup:
     """The structured reference string that a circuit rests on; absent for transparent systems.
 
     ``digest`` is the SHA-256 of the whole file, ``fingerprint`` that of its first powers (which fix the secret),
-    ``ceremony`` a name from the list of known ceremonies, ``unknown``, or ``dev-insecure``: made on one machine, whose owner can forge proofs.
+    ``ceremony`` one of the known ceremonies,
+    ``unknown``, or ``dev-insecure``: made on one machine, whose owner can forge proofs.
     """
 
     ceremony: str
