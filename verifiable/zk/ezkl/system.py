@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``ezkl`` proof system as the rest of the library sees it: prove, verify, commit, execute."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verifiable.blobs import LocalBlobs
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import BindingError, FatalStateError, MalformedError, ProofError, TrustError, UnsupportedError
+from verifiable.zk.circuit import Circuit, VerifierCircuit
+from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
+from verifiable.zk.ezkl.build import SYSTEM, make_proving_key
+from verifiable.zk.ezkl.process import Child, Refusal, WarmChild, job, one_line
+from verifiable.zk.ezkl.settings import EzklSettings
+from verifiable.zk.system import Limits, Progress, Proved, ProverCircuit, Public, no_progress
+
+if TYPE_CHECKING:
+    from verifiable.zk.srs.store import SrsInfo, SrsStore
+
+VERIFY_SECONDS = 120.0
+VERIFY_MEMORY = 4 << 30
+_ROLES = {"settings", "verifying-key", "proof-format", "fidelity", "srs"}
+_WEIGHTS = "weights-commitment"
+
+
+class EzklSystem:
+    """ezkl over a blob store (proving keys) and a setup store. Starts nothing until it is asked; safe to share among threads.
+
+    Proving runs in a fresh child per call; verifying, committing and executing share one warm child.
+    """
+
+    id = SYSTEM
+
+    def __init__(self, blobs: LocalBlobs, srs: SrsStore) -> None:
+        self._blobs = blobs
+        self._srs = srs
+        self._warm = WarmChild(limits=Limits(memory=VERIFY_MEMORY))
+
+    def prove(
+        self,
+        circuit: ProverCircuit,
+        integers: Mapping[str, Tensor],
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        progress: Progress = no_progress,
+    ) -> Proved:
+        """Prove the run on these int64 inputs; the proof has been verified as any verifier would before it is returned.
+
+        Raises UnsupportedError (input beyond the circuit), MalformedError, TrustError (the setup is not on this machine),
+        FatalStateError (memory, deadline, disk, a damaged key).
+        """
+        settings = _settings(circuit.verifier)
+        _check_inputs(circuit.circuit, integers)
+        srs = self._setup(circuit.circuit)
+        with job(limits=limits, progress=progress) as child:
+            steps.compile_circuit(child, circuit.program, settings)
+            witness = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers)
+            public = _public(circuit.circuit, integers, witness)
+            expected = instances.build(circuit.circuit, public, _weights(circuit.verifier), _no_commitment)
+            found, proof = steps.prove(child, srs.path, self._proving_key(child, circuit, settings, srs))
+            seconds = child.seconds
+        if found != expected:
+            raise FatalStateError("ezkl proved another instance than the one it was asked for")
+        try:
+            progress("verifying", None)
+            self.verify(circuit.verifier, public, proof)
+        except (ProofError, MalformedError) as error:
+            raise FatalStateError(
+                f"ezkl made a proof that does not verify: {error.message}",
+                hint="a value left the range that the circuit can prove, or a key is damaged; compile the model again",
+            ) from error
+        return Proved(
+            proof=proof, media_type=instances.PROOF_MEDIA_TYPE, public=public, outputs=witness.outputs, seconds=dict(seconds)
+        )
+
+    def verify(self, circuit: VerifierCircuit, public: Public, proof: bytes) -> None:
+        """Return if the proof holds for exactly this instance.
+
+        1. the circuit is one of ours, and its settings say what ``circuit.json`` says; 2. the verifier's setup is well-formed;
+        3. the instances are rebuilt from ``public``; 4. the proof has the pinned length; 5. ezkl accepts. Raises ProofError,
+        BindingError, MalformedError, UnsupportedError; FatalStateError when the verifier itself failed, which is no verdict.
+        """
+        settings = _settings(circuit)  # 1
+        srs = verifier_srs.check(circuit.parts["srs"])  # 2
+        rebuilt = instances.build(circuit.circuit, public, _weights(circuit), self._commit)  # 3
+        instances.check_proof(proof, circuit.parts["proof-format"])  # 4
+        document = instances.proof_document(rebuilt, proof)
+        digests = {role: circuit.circuit.parts[role].digest.hex for role in ("settings", "verifying-key", "srs")}
+
+        def question(child: Child) -> None:
+            steps.verify(  # 5
+                child,
+                proof=child.write("proof.json", document),
+                settings=self._warm.keep(digests["settings"], settings.data),
+                vk=self._warm.keep(digests["verifying-key"], circuit.parts["verifying-key"]),
+                srs=self._warm.keep(digests["srs"], srs),
+                seconds=VERIFY_SECONDS,
+            )
+
+        try:
+            self._warm.use(question)
+        except Refusal as refusal:
+            hint = "the settings and the verifying key may not belong together" if refusal.panicked else ""
+            raise ProofError(f"ezkl: the proof does not hold: {refusal.message}", hint=hint) from refusal
+
+    def commit(self, circuit: Circuit, integers: Tensor) -> bytes:
+        """Poseidon over the tensor's elements as BN254 scalars, row-major: 32 bytes little-endian.
+
+        Raises UnsupportedError where nothing of ``circuit`` is hashed.
+        """
+        if "hashed" not in (circuit.visibility.inputs, circuit.visibility.outputs):
+            raise UnsupportedError("ezkl: no input or output of this circuit is hashed")
+        return self._commit(integers)
+
+    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The integer outputs, exactly those that a proof would show. Raises UnsupportedError, MalformedError."""
+        settings = _settings(circuit.verifier)
+        _check_inputs(circuit.circuit, integers)
+        name = f"{circuit.circuit.program.digest.hex}-{circuit.circuit.parts['settings'].digest.hex[:32]}"
+
+        def question(child: Child) -> dict[str, Tensor]:
+            compiled = self._warm.kept(name)
+            if compiled is None:
+                steps.compile_circuit(child, circuit.program, settings)
+                compiled = self._warm.adopt(name, child.folder / steps.COMPILED)
+            found = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers, compiled=compiled)
+            return dict(found.outputs)
+
+        with _refusals():
+            result: dict[str, Tensor] = self._warm.use(question)
+        return result
+
+    def close(self) -> None:
+        """End the warm child; the next call starts another."""
+        self._warm.close()
+
+    def _commit(self, integers: Tensor) -> bytes:
+        elements = instances.felts(integers)
+        with _refusals():
+            commitment: bytes = self._warm.use(lambda child: steps.poseidon(child, elements))
+        return commitment
+
+    def _setup(self, circuit: Circuit) -> SrsInfo:
+        assert circuit.setup is not None
+        found = self._srs.by_digest(circuit.setup.digest)
+        if found is None:
+            way = "dev-insecure" if circuit.setup.insecure else "fetch"
+            raise TrustError(
+                f"the setup that this circuit was made with ({circuit.setup.ceremony}, {circuit.setup.digest}) is not here",
+                hint=f"`verifiable srs {way} {circuit.setup.logrows}`, or `verifiable srs import FILE`",
+            )
+        return found
+
+    def _proving_key(self, child: Child, circuit: ProverCircuit, settings: EzklSettings, srs: SrsInfo) -> Path:
+        """From the cache by digest, or made again; a key that comes out different is not used."""
+        named = circuit.circuit.proving_key
+        assert named is not None
+        path = self._blobs.find(named.digest)
+        if path is None:
+            vk, made = make_proving_key(child, settings, srs, self._blobs)
+            if made.digest != named.digest or vk != circuit.verifier.parts["verifying-key"]:
+                raise BindingError(
+                    "the keys made from this program and setup are not those that circuit.json names",
+                    hint="the circuit was not made from this program; `verifiable audit` compares",
+                )
+            path = self._blobs.find(named.digest)
+        if path is None:
+            raise FatalStateError("the proving key vanished from the cache")
+        return path
+
+
+def _settings(circuit: VerifierCircuit) -> EzklSettings:
+    """The circuit is one that this version makes: system, version, parts, and settings that agree with ``circuit.json``."""
+    named = circuit.circuit
+    if named.system != SYSTEM or named.system_version != VERSION:
+        raise UnsupportedError(
+            f"circuit: made for {one_line(named.system)} {one_line(named.system_version)}, this is {SYSTEM} {VERSION}"
+        )
+    if set(circuit.parts) - {_WEIGHTS} != _ROLES or named.setup is None or named.proving_key is None:
+        raise MalformedError("circuit: its parts are not those of an ezkl circuit")
+    settings = EzklSettings.parse(circuit.parts["settings"])
+    settings.check(named, weights=_WEIGHTS in circuit.parts)
+    return settings
+
+
+def _weights(circuit: VerifierCircuit) -> bytes | None:
+    return circuit.parts.get(_WEIGHTS)
+
+
+def _check_inputs(circuit: Circuit, integers: Mapping[str, Tensor]) -> None:
+    if unknown := sorted(set(integers) - {spec.name for spec in circuit.inputs}):
+        raise MalformedError(f"input {unknown[0][:80]!r} is not one of the circuit's")
+    for spec in circuit.inputs:
+        if spec.name not in integers:
+            raise MalformedError(f"input {spec.name!r} is missing")
+        instances.check_range(integers[spec.name], spec, where=f"input {spec.name!r}")
+
+
+def _public(circuit: Circuit, integers: Mapping[str, Tensor], witness: steps.Witness) -> Public:
+    return Public(
+        inputs=instances.bounds(circuit.inputs, circuit.visibility.inputs, integers, witness.input_hashes),
+        outputs=instances.bounds(circuit.outputs, circuit.visibility.outputs, witness.outputs, witness.output_hashes),
+    )
+
+
+def _no_commitment(_integers: Tensor) -> bytes:
+    raise FatalStateError("ezkl: a commitment is missing from the witness")
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        raise UnsupportedError(f"ezkl cannot do this: {refusal.message}") from refusal
+
+
+__all__ = ["EzklSystem"]
