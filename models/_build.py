@@ -83,7 +83,7 @@ def finish(folder: Path, model: bytes, *, train, heldout, target, target_name, s
     (folder / "model.onnx").write_bytes(model)
     _write_npz(folder / "calibration.npz", {name: x[calibration_rows(x, samples)].reshape(-1, *shape)})
     held = heldout[name].reshape(-1, *shape)
-    one = held[len(held) // 2]  # the middle one: chosen before anybody saw what the model makes of it
+    one = held[len(held) // 2]  # the middle one: a fixed rule, not picked for its result
     _write_npz(folder / "heldout.npz", {name: held, target_name: target})
     sample = folder / tomllib.loads((folder / "model.toml").read_text())["files"]["sample"]
     if sample.suffix == ".json":
