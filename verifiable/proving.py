@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``prove`` and ``run``: from a circuit and an input to a signed receipt, or to the integers alone.
+
+Orchestration only. Nothing is written here; the receipt's bytes are ``proved.receipt.encode()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verifiable import paths
+from verifiable.claim import MAX_NONCE_SIZE, Claim
+from verifiable.digest import Digest
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import MalformedError
+from verifiable.receipt import Evidence, Receipt, make_receipt
+from verifiable.zk import directory, registry
+from verifiable.zk.circuit import Circuit
+from verifiable.zk.quantise import dequantise, quantise
+from verifiable.zk.system import Limits, Progress, ProofSystem, ProverCircuit, no_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from verifiable.keys.signer import Signer
+
+    Inputs = str | Path | Mapping[str, Tensor] | Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvedReceipt:
+    """A receipt, the exact integer outputs by name (also those that the receipt hides), seconds by phase."""
+
+    receipt: Receipt
+    circuit: Circuit
+    outputs: Mapping[str, Tensor]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def proof_size(self) -> int:
+        """Bytes of the proof alone."""
+        return self.receipt.evidence[0].descriptor.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RanOutput:
+    """One output of ``run``: exact integers, their scale, integers x scale, and the float model's values, all in one shape."""
+
+    name: str
+    integers: NDArray[np.int64]
+    scale: float
+    values: NDArray[np.float64]
+    reference: NDArray[np.generic]
+
+    @property
+    def max_error(self) -> float:
+        """Largest absolute difference between the integer program and the float model."""
+        return float(abs(self.values - self.reference.astype("float64")).max())
+
+
+def prove(
+    circuit: str | Path | ProverCircuit,
+    inputs: Inputs,
+    *,
+    signer: Signer | None = None,
+    nonce: bytes | None = None,
+    node: str | None = None,
+    request_id: str | None = None,
+    embed_circuit: bool = True,
+    systems: Mapping[str, ProofSystem] | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    limits: Limits | None = None,
+    progress: Progress = no_progress,
+) -> ProvedReceipt:
+    """Run ``circuit`` on ``inputs``, prove the run, and sign the claim.
+
+    ``circuit``: a folder or what :func:`verifiable.compile` gave. ``inputs``: a file, or tensors or arrays by name in the model's own
+    dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at most 64 bytes.
+
+    Raises MalformedError (inputs), UnsupportedError, TrustError (the setup is not here), FatalStateError (memory, deadline).
+    """
+    from verifiable.keys.signer import default_signer
+
+    prover = circuit if isinstance(circuit, ProverCircuit) else directory.load_prover(Path(circuit))
+    if nonce is not None and not 1 <= len(nonce) <= MAX_NONCE_SIZE:
+        raise MalformedError(f"nonce: {len(nonce)} bytes, between 1 and {MAX_NONCE_SIZE} are allowed")
+    given = read_inputs(prover.circuit, inputs)
+    integers = {spec.name: quantise(given[spec.name], spec) for spec in prover.circuit.inputs}
+    system = registry.find(systems or registry.default_systems(), prover.circuit.system)
+    signer = signer or default_signer(paths.data_directory())[0]
+    started = clock()
+    proved = system.prove(prover, integers, limits=limits or Limits(), progress=progress)
+    claim = Claim.build(
+        circuit=prover.circuit, inputs=given, proved=proved, public_key=signer.public_key, started_on=started,
+        finished_on=max(clock(), started), nonce=nonce, request_id=request_id, node_name=node,
+    )  # fmt: skip
+    receipt = make_receipt(
+        claim, [Evidence.zk(proved.proof, proved.media_type)], signer, prover.verifier if embed_circuit else None
+    )
+    return ProvedReceipt(receipt=receipt, circuit=prover.circuit, outputs=proved.outputs, seconds=proved.seconds)
+
+
+def run(
+    circuit: str | Path | ProverCircuit, inputs: Inputs, *, systems: Mapping[str, ProofSystem] | None = None
+) -> tuple[RanOutput, ...]:
+    """The integer program's outputs beside the float model's, without a proof. Raises like :func:`prove`."""
+    from verifiable.model.runtime import FloatModel
+
+    prover = circuit if isinstance(circuit, ProverCircuit) else directory.load_prover(Path(circuit))
+    given = read_inputs(prover.circuit, inputs)
+    integers = {spec.name: quantise(given[spec.name], spec) for spec in prover.circuit.inputs}
+    system = registry.find(systems or registry.default_systems(), prover.circuit.system)
+    outputs = system.execute(prover, integers)
+    reference = FloatModel(prover.program).run({name: tensor.array() for name, tensor in given.items()})
+    return tuple(
+        RanOutput(
+            name=spec.name, integers=_int64(outputs[spec.name]), scale=spec.scale, values=dequantise(outputs[spec.name], spec.scale),
+            reference=reference[spec.name],
+        )
+        for spec in prover.circuit.outputs
+    )  # fmt: skip
+
+
+def read_inputs(circuit: Circuit, inputs: Inputs) -> dict[str, Tensor]:
+    """``inputs`` as tensors in the circuit's own dtypes and shapes, one per circuit input. Raises MalformedError."""
+    from verifiable.model.data import conform, read_tensors
+
+    if isinstance(inputs, str | Path):
+        return read_tensors(Path(inputs), circuit.inputs)
+    return conform(inputs, circuit.inputs)
+
+
+def _int64(tensor: Tensor) -> Any:
+    return tensor.array()
+
+
+__all__ = ["ProvedReceipt", "RanOutput", "prove", "read_inputs", "run"]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proof systems of this installation, by the id that ``circuit.json`` uses, and the stores they share.
+
+The one place that knows them all; a proof system itself knows nothing of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from verifiable import paths
+from verifiable.blobs import LocalBlobs
+from verifiable.errors import UnsupportedError
+from verifiable.zk.system import ProofSystem
+
+if TYPE_CHECKING:
+    from verifiable.zk.srs.store import SrsStore
+
+SYSTEMS = ("ezkl",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where proving keys and setups live on this machine. Both are content-addressed; neither is trusted by name."""
+
+    blobs: LocalBlobs
+    srs: SrsStore
+
+    @classmethod
+    def default(cls) -> Stores:
+        """Below the user's cache directory; created on first write."""
+        from verifiable.zk.srs.store import SrsStore
+
+        root = paths.cache_directory()
+        return cls(blobs=LocalBlobs(root / "blobs"), srs=SrsStore(root / "srs"))
+
+
+def default_systems() -> Mapping[str, ProofSystem]:
+    """All proof systems over the default stores. Constructing them starts nothing: children come with the first request."""
+    return {name: _system(name, str(paths.cache_directory())) for name in SYSTEMS}
+
+
+def find(systems: Mapping[str, ProofSystem], name: str) -> ProofSystem:
+    """The system with this id. Raises UnsupportedError."""
+    if name not in systems:
+        raise UnsupportedError(
+            f"proof system {name[:40]!r} is not known to this version", hint=f"known: {', '.join(sorted(systems)) or 'none'}"
+        )
+    return systems[name]
+
+
+@cache  # one warm child process per store, however many verifiers a service makes
+def _system(name: str, _root: str) -> ProofSystem:
+    from verifiable.zk.ezkl.system import EzklSystem
+
+    stores = Stores.default()
+    return EzklSystem(stores.blobs, stores.srs)
