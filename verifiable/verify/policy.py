@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies: what somebody asks of a receipt beyond its being true (docs/formats/trust.md).
+
+Each is a small object with one method. A policy sees only what was established; a check that was skipped has
+established nothing, so no policy can be met by it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from verifiable.digest import Digest
+from verifiable.encoding.record import Record, format_time
+from verifiable.errors import MalformedError, PolicyError, StaleError, VerificationError
+from verifiable.trust import read_toml
+from verifiable.verify.verified import Verified
+
+_MAX_DEPTH = 8
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+
+
+class Policy(Protocol):
+    """One demand. Stateless; judges nothing but what it is given."""
+
+    def check(self, verified: Verified) -> str:
+        """How the demand is met, in a few words. Raises PolicyError or StaleError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvedBy:
+    """A zero-knowledge proof was verified, for this circuit or (None) for whichever the trust root pins."""
+
+    circuit: Digest | None = None
+
+    def check(self, verified: Verified) -> str:
+        if "zk" not in verified.evidence:
+            raise PolicyError("the policy asks for a proof, and the receipt has none", hint="ask the node for a proved receipt")
+        if self.circuit is not None and verified.circuit.id != self.circuit:
+            raise PolicyError(f"the policy asks for a proof by circuit {self.circuit}, this one is by {verified.circuit.id}")
+        return "proved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """The run was repeated and compared exactly."""
+
+    def check(self, verified: Verified) -> str:
+        if "rerun" not in verified.evidence:
+            raise PolicyError("the policy asks for a re-run, and none was made")
+        return "re-run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedBy:
+    """Signed with the key of this fingerprint (SHA-256 of its SubjectPublicKeyInfo)."""
+
+    key: Digest
+
+    def check(self, verified: Verified) -> str:
+        if verified.signer.fingerprint != self.key:
+            raise PolicyError(f"the policy asks for a signature by {self.key}, this one is by {verified.signer.fingerprint}")
+        return f"signed by {self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FresherThan:
+    """Finished less than ``age`` before the time of judgement, by the signing node's own clock. A nonce proves more."""
+
+    age: timedelta
+
+    def check(self, verified: Verified) -> str:
+        finished = verified.claim.finished_on
+        if verified.now - finished >= self.age:
+            raise StaleError(f"the policy asks for a run in the last {self.age}, this one finished {format_time(finished)}")
+        return f"finished in the last {self.age}"
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of these. An empty list would ask for nothing and is refused."""
+
+    policies: tuple[Policy, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.policies)
+
+    def check(self, verified: Verified) -> str:
+        return ", ".join(policy.check(verified) for policy in self.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of these. An empty list could never be met and is refused."""
+
+    policies: tuple[Policy, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.policies)
+
+    def check(self, verified: Verified) -> str:
+        reasons = []
+        for policy in self.policies:
+            try:
+                return policy.check(verified)
+            except VerificationError as error:
+                reasons.append(error.message)
+        raise PolicyError("the policy is met in none of its ways: " + "; ".join(reasons))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandsAlone:
+    """The default: at least one piece of evidence that convinces without the signer's word (a proof, a re-run)."""
+
+    def check(self, verified: Verified) -> str:
+        kinds = [kind for kind in verified.evidence if kind in ("zk", "rerun")]
+        if not kinds:
+            raise PolicyError(
+                "nothing in the receipt stands by itself: there is only the signer's word",
+                hint="ask for a proved receipt, or say with a policy that the signature is enough",
+            )
+        return f"evidence that stands by itself: {', '.join(kinds)}"
+
+
+DEFAULT: Policy = StandsAlone()
+
+
+def parse_policy(data: bytes) -> Policy:
+    """Read a policy's TOML file: one demand, which may be ``all-of`` or ``any-of`` a list of others. Raises MalformedError."""
+    return _policy(Record(read_toml(data, what="policy"), "policy"), _MAX_DEPTH)
+
+
+def _policy(record: Record, depth: int) -> Policy:
+    names = record.names()
+    if len(names) != 1 or depth == 0:
+        raise MalformedError(
+            f"{record.where}: expected exactly one demand, found {len(names)}" if depth else f"{record.where}: nested too deeply",
+            hint="put several into all-of = [{...}, {...}]",
+        )
+    name = names[0]
+    if name in ("all-of", "any-of"):
+        parts = tuple(_policy(each, depth - 1) for each in record.records(name, maximum=64))
+        return AllOf(parts) if name == "all-of" else AnyOf(parts)
+    return _demand(record, name)
+
+
+def _demand(record: Record, name: str) -> Policy:
+    if name in ("proved", "rerun"):
+        if not record.boolean(name):
+            raise MalformedError(f"{record.where}.{name}: only true is a demand; leave it out instead")
+        return ProvedBy() if name == "proved" else Rerun()
+    if name == "proved-by":
+        return ProvedBy(circuit=Digest.parse(record.text(name)))
+    if name == "signed-by":
+        return SignedBy(key=Digest.parse(record.text(name)))
+    if name == "fresher-than":
+        match = _DURATION.fullmatch(text := record.text(name, max_length=16))
+        if match is None:
+            raise MalformedError(f"{record.where}.{name}: not a duration: {text!r}", hint="write it like 90s, 15m, 24h or 7d")
+        return FresherThan(age=timedelta(seconds=int(match[1]) * _UNITS[match[2]]))
+    raise MalformedError(
+        f"{record.where}: unknown demand {name[:80]!r}",
+        hint="known: proved, proved-by, rerun, signed-by, fresher-than, all-of, any-of",
+    )
+
+
+def _refuse_empty(policies: tuple[Policy, ...]) -> None:
+    if not policies:
+        raise MalformedError("policy: an empty list asks for nothing", hint="name at least one demand")

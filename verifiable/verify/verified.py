@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict: what was established, check by check, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from verifiable.claim import Claim
+from verifiable.digest import Digest
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import Error
+from verifiable.zk.circuit import Circuit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: The checklist of docs/formats/receipt.md; a check's number is its place here, from 1.
+NAMES = ("parse", "signature", "circuit", "inputs", "outputs", "evidence", "ledger", "freshness", "policy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the checklist. ``status``: ``pass``, ``fail``, or ``skip`` (not established; ``detail`` says why)."""
+
+    number: int
+    name: str
+    status: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedTensor:
+    """An input or output as established.
+
+    ``value``: the tensor in the model's dtype (inputs) or int64 (outputs), where it is known; ``integers``: the int64 tensor that
+    the proof speaks of; real value = integers x ``scale``. ``digest``: of a public ``value``. ``commitment``: of a hashed one.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    visibility: str
+    scale: float
+    value: Tensor | None = None
+    integers: Tensor | None = None
+    digest: Digest | None = None
+    commitment: bytes | None = None
+
+    def values(self) -> NDArray[Any] | None:
+        """float64 array ``integers x scale``, or None where they are not known."""
+        from verifiable.zk.quantise import dequantise
+
+        values: NDArray[Any] | None = None if self.integers is None else dequantise(self.integers, self.scale)
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signatory:
+    """Who signed. ``name``: the trust root's name for the key; None when it names no keys, and nobody is established."""
+
+    fingerprint: Digest
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedSetup:
+    """The setup that the proof rests on, and by whose word. ``insecure``: accepted only because the caller allowed it."""
+
+    fingerprint: Digest
+    name: str
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """Everything that holds. What is not in here was not established, whatever ``claim`` says.
+
+    ``model``: None when the circuit keeps its weights private. ``evidence``: the kinds that were verified. ``setup``: None for
+    systems without one. ``caveats``: what a careful reader should still know. ``now``: the time of judgement.
+    """
+
+    claim: Claim
+    circuit: Circuit
+    model: Digest | None
+    inputs: tuple[VerifiedTensor, ...]
+    outputs: tuple[VerifiedTensor, ...]
+    signer: Signatory
+    evidence: tuple[str, ...]
+    setup: AcceptedSetup | None
+    now: datetime
+    checks: tuple[Check, ...]
+    caveats: tuple[str, ...]
+
+
+class Checklist:
+    """The checks as they are done, in order. A failing one ends the list, and the list travels on the error as ``.checks``."""
+
+    def __init__(self) -> None:
+        self._checks: list[Check] = []
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return tuple(self._checks)
+
+    @contextmanager
+    def step(self, number: int) -> Iterator[Step]:
+        """Check ``number`` passes when the block ends, fails when an Error leaves it, is skipped when the block says so."""
+        assert number == len(self._checks) + 1, "checks run in the order of the list"
+        step = Step()
+        try:
+            yield step
+        except Error as error:
+            self._checks.append(Check(number=number, name=NAMES[number - 1], status="fail", detail=error.message))
+            error.checks = self.checks  # type: ignore[attr-defined]
+            raise
+        self._checks.append(Check(number=number, name=NAMES[number - 1], status=step.status, detail="; ".join(step.details)))
+
+
+class Step:
+    """The check being done: say what was established, or why it could not be looked at."""
+
+    def __init__(self) -> None:
+        self.status = "pass"
+        self.details: list[str] = []
+
+    def note(self, detail: str) -> None:
+        self.details.append(detail)
+
+    def skip(self, detail: str) -> None:
+        self.status = "skip"
+        self.details.append(detail)

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verifier: nine numbered checks, the same here, in docs/formats/receipt.md and in the output.
+
+1. parse: canonical, within its limits, its claim consistent in itself
+2. signature: holds under the key in the claim; that key is the trust root's, and valid at the time of judgement
+3. circuit: pinned; its parts are those it names; it is of the claimed model; its setup is acceptable
+4. inputs: the circuit's, and the values are what their digests and commitments say
+5. outputs: likewise
+6. evidence: what the claim describes, each verified against the instance rebuilt from the claim
+7. ledger: not in this version; a receipt that says it is settled is refused rather than half believed
+8. freshness: the caller's nonce; times in order and not in the future
+9. policy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from verifiable.claim import Claim
+from verifiable.digest import Digest
+from verifiable.encoding.record import format_time
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import (
+    BindingError,
+    MalformedError,
+    SignatureError,
+    StaleError,
+    TrustError,
+    UnsupportedError,
+)
+from verifiable.keys.public import fingerprint, verify_signature
+from verifiable.receipt import Receipt
+from verifiable.trust import TrustRoot
+from verifiable.verify import setup as _setup
+from verifiable.verify.binding import Binder
+from verifiable.verify.policy import DEFAULT, Policy
+from verifiable.verify.verified import AcceptedSetup, Checklist, Signatory, Step, Verified, VerifiedTensor
+from verifiable.zk import registry
+from verifiable.zk.circuit import VerifierCircuit
+from verifiable.zk.system import ProofSystem, Public
+
+#: How far a node's clock may be ahead of ours.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Verifier:
+    """Judges receipts by a trust root. Stateless between calls; may be shared among threads as far as the systems may."""
+
+    def __init__(self, trust: TrustRoot, systems: Mapping[str, ProofSystem] | None = None) -> None:
+        self._trust = trust
+        self._systems = systems
+
+    def verify(
+        self,
+        receipt: bytes,
+        *,
+        now: datetime,
+        policy: Policy | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
+        outputs: Mapping[str, Tensor] | None = None,
+        circuit: VerifierCircuit | None = None,
+        nonce: bytes | None = None,
+        allow_dev_srs: bool = False,
+    ) -> Verified:
+        """What ``receipt`` establishes at ``now`` (aware). Whatever fails raises an Error with the ``checks`` done so far.
+
+        ``inputs``: expected tensors in the model's dtypes; ``outputs``: expected int64 integers; ``circuit``: its parts, where
+        the receipt does not carry them (giving it does not pin it: the trust root does); ``nonce``: the challenge that the
+        claim must carry; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the verdict.
+        """
+        steps = Checklist()
+        with steps.step(1) as step:
+            now = _aware(now)
+            parsed = Receipt.parse(receipt)
+            claim = parsed.claim
+            step.note(f"{len(receipt):,} bytes in canonical form")
+        with steps.step(2) as step:
+            signer = self._signature(parsed, now, step)
+        with steps.step(3) as step:
+            chosen = self._circuit(parsed, circuit, now, step)
+            system = registry.find(self._known_systems(), chosen.circuit.system)
+            accepted = _setup.accept(chosen, self._trust, now=now, allow_dev_srs=allow_dev_srs, step=step)
+        named, visible = chosen.circuit, chosen.circuit.visibility
+
+        def commit(integers: Tensor) -> bytes:
+            return system.commit(named, integers)
+
+        with steps.step(4) as step:
+            binder = Binder(
+                kind="input", specs=named.inputs, visibility=visible.inputs, given=inputs or {}, commit=commit
+            )  # fmt: skip
+            bound_inputs, verified_inputs = binder.bind(claim.inputs, step)
+        with steps.step(5) as step:
+            binder = Binder(
+                kind="output", specs=named.outputs, visibility=visible.outputs, given=outputs or {}, commit=commit
+            )  # fmt: skip
+            bound_outputs, verified_outputs = binder.bind(claim.outputs, step)
+        with steps.step(6) as step:
+            kinds = _evidence(parsed, chosen, Public(inputs=bound_inputs, outputs=bound_outputs), system, step)
+        with steps.step(7) as step:
+            _ledger(parsed, step)
+        with steps.step(8) as step:
+            _freshness(claim, nonce, now, step)
+        verified = Verified(
+            claim=claim,
+            circuit=named,
+            model=None if visible.weights == "private" else claim.model,
+            inputs=verified_inputs,
+            outputs=verified_outputs,
+            signer=signer,
+            evidence=kinds,
+            setup=accepted,
+            now=now,
+            checks=steps.checks,
+            caveats=_caveats(signer, accepted, visible.weights, (*verified_inputs, *verified_outputs), nonce),
+        )
+        with steps.step(9) as step:
+            step.note((policy or DEFAULT).check(verified))
+        return replace(verified, checks=steps.checks)
+
+    def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
+        key = receipt.claim.public_key
+        own = fingerprint(key)
+        if receipt.keyid != own or receipt.key_hint != own:
+            raise SignatureError(f"the envelope names another key than the claim, which is by {own}")
+        verify_signature(key, receipt.signed_bytes, receipt.signature)
+        if not self._trust.keys:
+            step.skip(f"intact under key {own}, but the trust root names no keys: who signed is not established")
+            return Signatory(fingerprint=own)
+        entries = [entry for entry in self._trust.keys if entry.public_key == key]
+        if not entries:
+            raise SignatureError(f"signed by a key that is not in the trust root: {own}")
+        current = next((entry for entry in entries if entry.validity.holds(now)), None)
+        if current is None:
+            raise StaleError(f"signed by {entries[0].name!r}, whose key is not valid at {format_time(now)}")
+        step.note(f"signed by {current.name!r} ({own})")
+        return Signatory(fingerprint=own, name=current.name)
+
+    def _circuit(self, receipt: Receipt, given: VerifierCircuit | None, now: datetime, step: Step) -> VerifierCircuit:
+        claim = receipt.claim
+        entries = [entry for entry in self._trust.circuits if entry.digest == claim.circuit]
+        if not entries:
+            raise TrustError(
+                f"the claim is about circuit {claim.circuit}, which is not one that you trust"
+                if self._trust.circuits
+                else f"no circuit is pinned to judge the claim by; it is about {claim.circuit}",
+                hint="name the circuit that you expect: --circuit ID, or [[circuits]] in a trust root",
+            )
+        current = next((entry for entry in entries if entry.validity.holds(now)), None)
+        if current is None:
+            raise StaleError(f"circuit {entries[0].name!r} is in the trust root, but not for this time")
+        chosen = _parts(receipt, given)
+        if claim.model != chosen.circuit.model:
+            raise BindingError(f"the claim names model {claim.model}, the circuit is of {chosen.circuit.model}")
+        step.note(f"{claim.circuit} ({current.name})")
+        if chosen.circuit.visibility.weights == "private":
+            step.note("the model is not established: its weights are the prover's secret and bound to nothing")
+        return chosen
+
+    def _known_systems(self) -> Mapping[str, ProofSystem]:
+        return registry.default_systems() if self._systems is None else self._systems
+
+
+def _parts(receipt: Receipt, given: VerifierCircuit | None) -> VerifierCircuit:
+    """The circuit of the claim, opened. An embedded one must be right even when the caller has brought their own."""
+    opened = None
+    if receipt.circuit is not None:
+        if receipt.circuit.id != receipt.claim.circuit:
+            raise BindingError("the circuit in the receipt is not the one that the claim names")
+        opened = receipt.circuit.open()
+    if given is not None and given.circuit.id != receipt.claim.circuit:
+        raise BindingError(f"the circuit given is {given.circuit.id}, the claim is about {receipt.claim.circuit}")
+    chosen = given or opened
+    if chosen is None:
+        raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
+    return chosen
+
+
+def _evidence(receipt: Receipt, circuit: VerifierCircuit, public: Public, system: ProofSystem, step: Step) -> tuple[str, ...]:
+    described = receipt.claim.evidence
+    if described != tuple(evidence.descriptor for evidence in receipt.evidence):
+        raise BindingError("the evidence in the receipt is not what the claim describes")
+    if len({descriptor.digest for descriptor in described}) != len(described):
+        raise BindingError("the same evidence is listed twice")
+    for evidence in receipt.evidence:
+        descriptor, data = evidence.descriptor, evidence.data
+        if data is None:
+            raise TrustError(f"the {descriptor.kind} evidence {descriptor.digest} is not in the receipt")
+        if len(data) != descriptor.size or Digest.of(data) != descriptor.digest:
+            raise BindingError(f"the {descriptor.kind} evidence is not the one that the claim describes")
+        if descriptor.kind != "zk":
+            raise UnsupportedError(f"{descriptor.kind} evidence cannot be verified by this version")
+        system.verify(circuit, public, data)
+        step.note(f"zk proof by {system.id}, {len(data):,} bytes")
+    if not described:
+        step.skip("the receipt has none")
+    return tuple(descriptor.kind for descriptor in described)
+
+
+def _ledger(receipt: Receipt, step: Step) -> None:
+    if receipt.log_entries:
+        raise UnsupportedError("the receipt is settled in a ledger, which this version cannot check")
+    step.skip("not settled in a ledger")
+
+
+def _freshness(claim: Claim, nonce: bytes | None, now: datetime, step: Step) -> None:
+    if nonce is not None and claim.nonce != nonce:
+        raise BindingError(
+            "the claim answers another challenge: its nonce is not the one given" if claim.nonce else "the claim has no nonce"
+        )
+    if claim.started_on > claim.finished_on:
+        raise BindingError("the claim says that the run finished before it started")
+    if claim.finished_on > now + CLOCK_SKEW:
+        raise StaleError(f"the run finished {format_time(claim.finished_on)}, which has not come yet", hint="compare the clocks")
+    step.note(f"finished {format_time(claim.finished_on)} by the node's clock")
+    step.note("made for the nonce given" if nonce is not None else "no nonce was asked for")
+
+
+def _caveats(
+    signer: Signatory, setup: AcceptedSetup | None, weights: str, tensors: tuple[VerifiedTensor, ...], nonce: bytes | None
+) -> tuple[str, ...]:
+    found = []
+    if setup is not None and setup.insecure:
+        found.append("the setup is not trustworthy: whoever made it can forge proofs")
+    if signer.name is None:
+        found.append("who signed is not established")
+    if weights == "private":
+        found.append("which model ran is not established")
+    else:
+        found.append("that the circuit computes the model rests on whoever pinned it; `verifiable audit` derives it again")
+    for tensor in tensors:
+        if tensor.visibility == "hashed" and tensor.value is None:
+            found.append(f"{tensor.name!r} is known by its commitment alone")
+        elif tensor.visibility == "private":
+            found.append(f"{tensor.name!r} is private and bound to no value")
+    if nonce is None:
+        found.append("when it ran is the node's word")
+    return tuple(found)
+
+
+def _aware(now: datetime) -> datetime:
+    if now.tzinfo is None:
+        raise MalformedError("the time of judgement has no time zone")
+    return now.astimezone(UTC)
