@@ -12,7 +12,9 @@ from verifiable.model.guard import shown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """``where``: the node, input or output; ``op``: its operator, or empty; ``malformed``: wrong in itself, not beyond us."""
+    """``where``: the node, input or output, empty for all of it; ``op``: its operator, or empty.
+
+    ``malformed``: wrong in itself, not beyond us."""
 
     where: str
     op: str = ""
@@ -24,6 +26,8 @@ class Defect:
         return {"where": self.where, "op": self.op, "reason": self.reason, "fix": self.fix}
 
     def __str__(self) -> str:
+        if not self.where:
+            return self.reason
         name = f"{shown(self.where)} ({self.op})" if self.op else shown(self.where)
         return f"{name}: {self.reason}"
 

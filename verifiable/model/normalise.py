@@ -80,7 +80,7 @@ def _reduced(first: Analysis) -> onnx.GraphProto:
     graph = to_graph(first)
     order = [*first.inputs, *first.outputs, *(n for node in graph.node for n in [*node.input, *node.output] if n)]
     neutral = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(order))}
-    labels = {node.output[0]: node.name or node.output[0] for node in graph.node}
+    labels = {(neutral[node.output[0]], node.op_type): node.name or node.output[0] for node in graph.node}
     graph = renamed(graph, neutral, {})
     for step in [simplify] * _MAX_ROUNDS:
         before = graph
@@ -89,7 +89,7 @@ def _reduced(first: Analysis) -> onnx.GraphProto:
             break
     graph = to_graph(_again(lower_batchnorm(_again(graph, first, neutral)), first, neutral))
     names = _restored(graph, {short: name for name, short in neutral.items()})
-    return renamed(graph, names, {neutral[out]: label for out, label in labels.items()})
+    return renamed(graph, names, labels)
 
 
 def _again(graph: onnx.GraphProto, first: Analysis, neutral: Mapping[str, str]) -> Analysis:

@@ -98,14 +98,14 @@ def lower_batchnorm(analysis: Analysis) -> onnx.GraphProto:
     return to_graph(extended)
 
 
-def renamed(graph: onnx.GraphProto, names: Mapping[str, str], node_names: Mapping[str, str]) -> onnx.GraphProto:
-    """A copy with values renamed, nodes named as ``node_names`` says of their first output, and weights in order of name."""
+def renamed(graph: onnx.GraphProto, names: Mapping[str, str], labels: Mapping[tuple[str, str], str]) -> onnx.GraphProto:
+    """A copy with values renamed, nodes named by output and operator, and weights in order of name."""
     result = onnx.GraphProto()
     result.CopyFrom(graph)
     for value in [*result.input, *result.output, *result.value_info, *result.initializer]:
         value.name = names[value.name]
     for node in result.node:
-        node.name = node_names.get(node.output[0], names[node.output[0]])
+        node.name = labels.get((node.output[0], node.op_type), names[node.output[0]])
         node.input[:] = [names[name] if name else "" for name in node.input]
         node.output[:] = [names[name] if name else "" for name in node.output]
     ordered = sorted(result.initializer, key=lambda weight: weight.name)

@@ -65,21 +65,30 @@ def bind(infos: Sequence[TensorInfo], dims: Mapping[str, int]) -> tuple[dict[str
     for name, size in dims.items():
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_ELEMENTS:
             raise MalformedError(f"axis {shown(name)}: {size!r} is not a size between 1 and {MAX_ELEMENTS:,}")
-    used: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
     defects = []
     for info in infos:
-        keys = [axis if isinstance(axis, str) else f"{info.name}[{i}]" for i, axis in enumerate(info.shape)]
-        used.update(key for key, axis in zip(keys, info.shape, strict=True) if not isinstance(axis, int))
+        keys = _axis_keys(info)
         free = [key for key, axis in zip(keys, info.shape, strict=True) if not isinstance(axis, int) and key not in dims]
         if free:
-            fix = " ".join(f"--dim '{key}=N'" if "[" in key else f"--dim {key}=N" for key in dict.fromkeys(free))
+            fix = " ".join(f"--dim '{key}=1'" if "[" in key else f"--dim {key}=1" for key in dict.fromkeys(free))
             reason = f"axis {', '.join(map(shown, free))} has no fixed size"
-            defects.append(Defect(where=info.name, reason=reason, fix=f"fix it with {fix} (for one sample, N is 1)"))
+            defects.append(Defect(where=info.name, reason=reason, fix=f"fix it with {fix} (or another size)"))
         else:
             axes = zip(keys, info.shape, strict=True)
             shapes[info.name] = tuple(axis if isinstance(axis, int) else dims[key] for key, axis in axes)
-    if unknown := sorted(set(dims) - used):
-        free_axes = ", ".join(sorted(used)) or "none"
-        raise MalformedError(f"axis {shown(unknown[0])}: the model has no free axis of that name", hint=f"it has: {free_axes}")
+    free_ones = free_axes(infos)
+    if unknown := sorted(set(dims) - set(free_ones)):
+        hint = f"it has: {', '.join(free_ones) or 'none'}"
+        raise MalformedError(f"axis {shown(unknown[0])}: the model has no free axis of that name", hint=hint)
     return shapes, defects
+
+
+def free_axes(infos: Sequence[TensorInfo]) -> list[str]:
+    """The axes without a fixed size, as :func:`bind` wants them called, each once."""
+    keys = [key for info in infos for key, axis in zip(_axis_keys(info), info.shape, strict=True) if not isinstance(axis, int)]
+    return list(dict.fromkeys(keys))
+
+
+def _axis_keys(info: TensorInfo) -> list[str]:
+    return [axis if isinstance(axis, str) else f"{info.name}[{i}]" for i, axis in enumerate(info.shape)]

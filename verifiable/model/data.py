@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs from files: ``.json``, ``.npz``, ``.npy``, ``.safetensors``, in the model's own dtypes, exact or refused.
+
+JSON is ``{name: nested list}``, or a bare nested list where there is one input; the same goes for ``.npy``, which has no names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verifiable import files
+from verifiable.encoding import json
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import MalformedError
+from verifiable.model import arrays, conversion, nested
+from verifiable.model.guard import guarded, shown
+from verifiable.model.onnx_file import TensorInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sample = dict[str, Tensor]
+
+FORMATS = (".json", ".npz", ".npy", ".safetensors")
+MAX_SIZE = 1 << 30
+MAX_JSON_SIZE = 1 << 26
+MAX_SAMPLES = 100_000
+
+
+def read_tensors(path: Path, infos: Sequence[TensorInfo], *, what: str = "input") -> dict[str, Tensor]:
+    """One sample: a tensor for each of ``infos``, of its dtype and exactly its shape. Raises MalformedError."""
+    return parse_tensors(_read(path, what), path.suffix, infos, what=what)
+
+
+def read_samples(path: Path, infos: Sequence[TensorInfo], *, what: str = "calibration data") -> list[dict[str, Tensor]]:
+    """Samples for calibration: arrays with one more leading axis, or a JSON list of samples; one sample alone will do.
+
+    Raises MalformedError.
+    """
+    return parse_samples(_read(path, what), path.suffix, infos, what=what)
+
+
+def parse_tensors(data: bytes, suffix: str, infos: Sequence[TensorInfo], *, what: str = "input") -> dict[str, Tensor]:
+    """:func:`read_tensors` on bytes; ``suffix`` is one of :data:`FORMATS`."""
+    with guarded(what):
+        if suffix == ".json":
+            return _from_json(_document(data, what), infos, what)
+        found = _arrays(data, suffix, infos, what)
+        return {info.name: _tensor(found[info.name], info, _where(what, info)) for info in infos}
+
+
+def parse_samples(
+    data: bytes, suffix: str, infos: Sequence[TensorInfo], *, what: str = "calibration data"
+) -> list[dict[str, Tensor]]:
+    """:func:`read_samples` on bytes; ``suffix`` is one of :data:`FORMATS`."""
+    with guarded(what):
+        samples = _json_samples(_document(data, what), infos, what) if suffix == ".json" else _stacked(data, suffix, infos, what)
+    if not 1 <= len(samples) <= MAX_SAMPLES:
+        raise MalformedError(f"{what}: {len(samples):,} samples, expected 1 to {MAX_SAMPLES:,}")
+    return samples
+
+
+def _read(path: Path, what: str) -> bytes:
+    if path.suffix not in FORMATS:
+        raise MalformedError(f"{what}: {path} is none of {', '.join(FORMATS)}", hint="the ending of the name tells the format")
+    return files.read(path, what=what, max_size=MAX_JSON_SIZE if path.suffix == ".json" else MAX_SIZE)
+
+
+def _document(data: bytes, what: str) -> Any:
+    return json.parse(data, what=what, max_size=MAX_JSON_SIZE)
+
+
+def _from_json(value: Any, infos: Sequence[TensorInfo], what: str) -> Sample:
+    named = value if isinstance(value, dict) else {_only(infos, what).name: value}
+    arrays.check_names(named, [info.name for info in infos], what)
+    return {info.name: nested.to_tensor(named[info.name], info.dtype, info.shape, _where(what, info)) for info in infos}
+
+
+def _json_samples(value: Any, infos: Sequence[TensorInfo], what: str) -> list[Sample]:
+    """A list of samples; or one sample, bare or by name; or names with one more axis around each tensor."""
+    if isinstance(value, list):
+        one = len(infos) == 1 and not any(isinstance(item, dict) for item in value) and nested.depth(value) <= len(infos[0].shape)
+        return [_from_json(item, infos, f"{what}, sample {i}") for i, item in enumerate([value] if one else value)]
+    named = value if isinstance(value, dict) else {_only(infos, what).name: value}
+    arrays.check_names(named, [info.name for info in infos], what)
+    if all(nested.depth(named[info.name]) <= len(info.shape) for info in infos):
+        return [_from_json(named, infos, what)]
+    counts = {len(v) if isinstance(v, list) else -1 for v in named.values()}
+    if len(counts) != 1:
+        raise MalformedError(f"{what}: its inputs have different numbers of samples")
+    rows = [{name: column[i] for name, column in named.items()} for i in range(counts.pop())]
+    return [_from_json(row, infos, f"{what}, sample {i}") for i, row in enumerate(rows)]
+
+
+def _stacked(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -> list[Sample]:
+    found = _arrays(data, suffix, infos, what)
+    if all(found[info.name].ndim == len(info.shape) for info in infos):
+        found = {name: array[None] for name, array in found.items()}
+    counts = {len(array) if array.ndim else -1 for array in found.values()}
+    if len(counts) != 1 or -1 in counts:
+        raise MalformedError(f"{what}: its inputs have different numbers of samples")
+    if (count := counts.pop()) > MAX_SAMPLES:
+        raise MalformedError(f"{what}: {count:,} samples, expected 1 to {MAX_SAMPLES:,}")
+    wheres = [f"{what}, sample {i}" for i in range(count)]
+    return [{info.name: _tensor(found[info.name][i], info, _where(wheres[i], info)) for info in infos} for i in range(count)]
+
+
+def _arrays(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -> dict[str, NDArray[np.generic]]:
+    names = [info.name for info in infos]
+    if suffix == ".npy":
+        return {_only(infos, what).name: arrays.parse_npy(data, what)}
+    if suffix == ".npz":
+        return arrays.parse_npz(data, names, what, max_size=MAX_SIZE)
+    if suffix == ".safetensors":
+        return arrays.parse_safetensors(data, names, what)
+    raise MalformedError(f"{what}: format {shown(suffix)} is none of {', '.join(FORMATS)}")
+
+
+def _tensor(array: NDArray[np.generic], info: TensorInfo, where: str) -> Tensor:
+    conversion.check_shape(array.shape, info.shape, where)
+    return conversion.exact(array, info.dtype, where)
+
+
+def _where(what: str, info: TensorInfo) -> str:
+    return f"{what} {shown(info.name)}"
+
+
+def _only(infos: Sequence[TensorInfo], what: str) -> TensorInfo:
+    """The single input, which needs no name."""
+    if len(infos) != 1:
+        names = ", ".join(shown(info.name) for info in infos)
+        raise MalformedError(f"{what}: the model takes {len(infos)} tensors; say which is which", hint=f"name them: {names}")
+    return infos[0]
