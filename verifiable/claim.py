@@ -256,12 +256,19 @@ def _from_predicate(record: Record) -> Claim:
         started_on=record.time("startedOn"),
         finished_on=record.time("finishedOn"),
         sources=tuple(_digest(v, record.where) for v in record.items("sources", maximum=MAX_SOURCES)),
-        nonce=record.hex("nonce", max_size=MAX_NONCE_SIZE) if record.has("nonce") else None,
+        nonce=_nonce(record) if record.has("nonce") else None,
         request_id=record.text("requestId", max_length=256) if record.has("requestId") else None,
     )
     for each in (record, model, circuit, node, *descriptors):
         each.done()
     return claim
+
+
+def _nonce(record: Record) -> bytes:
+    nonce = record.hex("nonce", max_size=MAX_NONCE_SIZE)
+    if not nonce:
+        raise MalformedError(f"{record.where}.nonce: empty")
+    return nonce
 
 
 def _digest(value: Any, where: str) -> Digest:

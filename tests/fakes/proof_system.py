@@ -26,6 +26,8 @@ from verifiable.zk.system import Bound, Limits, Progress, Proved, ProverCircuit,
 
 MEDIA_TYPE = "application/vnd.verifiable.fake.proof.v1"
 PROOF_SIZE = 32
+_NO_LIMITS = Limits()
+_PUBLIC = Visibility()
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class FakeSystem:
         circuit: ProverCircuit,
         integers: Mapping[str, Tensor],
         *,
-        limits: Limits = Limits(),
+        limits: Limits = _NO_LIMITS,
         progress: Progress = no_progress,
     ) -> Proved:
         spec = circuit.circuit
@@ -80,7 +82,7 @@ class FakeSystem:
 def make_circuit(
     *,
     weights: tuple[tuple[int, ...], ...] = ((1, 2, 3), (-1, 0, 4)),
-    visibility: Visibility = Visibility(),
+    visibility: Visibility = _PUBLIC,
     srs_secret: int = 1234567,
     ceremony: str = "dev-insecure",
     input_dtype: str = "float32",

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies: what they ask, and that nothing skipped can meet them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.receipts import attacker_key, honest, node_key, resign
+from verifiable.errors import Error, MalformedError, PolicyError, StaleError
+from verifiable.verify.policy import AllOf, AnyOf, FresherThan, Policy, ProvedBy, Rerun, SignedBy, StandsAlone, parse_policy
+
+RUN = honest()
+ID = RUN.circuit.circuit.id
+OTHER = honest(weights=((1, 1, 1), (1, 1, 1))).circuit.circuit.id
+SIGNED = SignedBy(key=node_key().fingerprint)
+
+
+def _without_evidence() -> bytes:
+    bare = replace(RUN.receipt, evidence=())
+    return resign(bare, replace(RUN.receipt.claim, evidence=()), node_key()).encode()
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ProvedBy(), ProvedBy(circuit=ID), SIGNED, FresherThan(age=timedelta(minutes=2)), StandsAlone(),
+        AllOf((ProvedBy(), SIGNED)), AnyOf((Rerun(), ProvedBy())),
+    ],
+)  # fmt: skip
+def test_what_an_honest_receipt_meets(policy: Policy) -> None:
+    assert RUN.verify(policy=policy).checks[-1].status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("policy", "error"),
+    [
+        (ProvedBy(circuit=OTHER), PolicyError),
+        (Rerun(), PolicyError),
+        (SignedBy(key=attacker_key().fingerprint), PolicyError),
+        (FresherThan(age=timedelta(minutes=1)), StaleError),
+        (AllOf((ProvedBy(), Rerun())), PolicyError),
+        (AnyOf((Rerun(), FresherThan(age=timedelta(seconds=1)))), PolicyError),
+    ],
+)
+def test_what_it_does_not_meet(policy: Policy, error: type[Error]) -> None:
+    with pytest.raises(error) as caught:
+        RUN.verify(policy=policy)
+    assert caught.value.checks[-1].number == 9  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("policy", [None, StandsAlone(), ProvedBy(), ProvedBy(circuit=ID)])
+def test_a_signers_word_alone_meets_no_policy_that_asks_for_evidence(policy: Policy | None) -> None:
+    with pytest.raises(PolicyError) as caught:
+        RUN.verify(_without_evidence(), policy=policy)
+    assert [(c.number, c.status) for c in caught.value.checks[5:]] == [(6, "skip"), (7, "skip"), (8, "pass"), (9, "fail")]  # type: ignore[attr-defined]
+
+
+def test_it_is_enough_for_who_says_so() -> None:
+    assert RUN.verify(_without_evidence(), policy=SIGNED).evidence == ()
+
+
+@pytest.mark.parametrize("kind", [AllOf, AnyOf])
+def test_an_empty_list_is_refused(kind: type[AllOf] | type[AnyOf]) -> None:
+    with pytest.raises(MalformedError, match="empty"):
+        kind(())
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("proved = true", ProvedBy()),
+        (f"proved-by = '{ID}'", ProvedBy(circuit=ID)),
+        ("rerun = true", Rerun()),
+        (f"signed-by = '{node_key().fingerprint.hex}'", SIGNED),
+        ("fresher-than = '24h'", FresherThan(age=timedelta(days=1))),
+        ("all-of = [{proved = true}, {any-of = [{rerun = true}]}]", AllOf((ProvedBy(), AnyOf((Rerun(),))))),
+        (
+            "[[any-of]]\nproved = true\n[[any-of]]\nfresher-than = '90s'",
+            AnyOf((ProvedBy(), FresherThan(age=timedelta(seconds=90)))),
+        ),
+    ],
+)
+def test_the_file(text: str, policy: Policy) -> None:
+    assert parse_policy(text.encode()) == policy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "proved = false", "proved = 1", "proved = true\nrerun = true", "prooved = true", "a.b = 1",
+        "all-of = []", "any-of = []", "all-of = [1]", "all-of = [{}]", "all-of = {proved = true}", "proved-by = 'abc'",
+        "fresher-than = 24", "fresher-than = '0h'", "fresher-than = '1w'", "fresher-than = '9999999999d'",
+        "all-of = [" * 20 + "]" * 20, "all-of = [{" * 9 + "proved = true" + "}]" * 9, "all-of = [{" * 2000,
+    ],
+)  # fmt: skip
+def test_what_is_refused(text: str) -> None:
+    with pytest.raises(MalformedError):
+        parse_policy(text.encode())
+
+
+@given(st.binary(max_size=100) | st.text(alphabet="[]={}' \nalofnyprved-h1", max_size=60).map(str.encode))
+def test_arbitrary_bytes_raise_only_errors(data: bytes) -> None:
+    with contextlib.suppress(Error):
+        parse_policy(data)
