@@ -29,12 +29,13 @@ from pathlib import Path
 
 from verifiable.digest import Digest
 from verifiable.errors import VerificationError
-from verifiable.zk.srs import curve, format
-from verifiable.zk.srs.curve import GENERATOR, ORDER, Affine, Jacobian
-from verifiable.zk.srs.format import Srs, Twisted
+from verifiable.zk.srs import curve
+from verifiable.zk.srs import format as raw
+from verifiable.zk.srs.curve import GENERATOR, GENERATOR_2, ORDER, Affine, Jacobian, Twisted
+from verifiable.zk.srs.format import Srs
 from verifiable.zk.system import Progress, no_progress
 
-COMPLETE_LOGROWS = 16
+COMPLETE_LOGROWS = 17
 SAMPLES = 16384
 EDGE = 1024
 _COEFFICIENT_SIZE = 16
@@ -65,35 +66,35 @@ def check_structure(path: Path, progress: Progress = no_progress) -> Structure:
 
 def check(srs: Srs, progress: Progress = no_progress, *, complete_logrows: int = COMPLETE_LOGROWS) -> Structure:
     """:func:`check_structure` for an open setup; ``complete_logrows``: above it, steps 6 and 7 sample."""
+    from verifiable.zk.srs import pairing
+
     digest = _points(srs, progress)
-    _refuse_small_secret(format.decode_g1(srs.powers(1, 1), "power", 1)[0])
-    g2, s_g2 = _second_group(srs)
+    _refuse_small_secret(raw.decode_g1(srs.powers(1, 1), "power", 1)[0])
+    s_g2 = _second_group(srs)
     indices = _indices(srs, digest, complete=srs.logrows <= complete_logrows)
     pairs = [i for i in indices if i + 1 < srs.rows]
     left, right = _powers_sides(srs, digest, pairs, progress)
-    if not _same_factor(left, right, s_g2, g2):
+    if not pairing.pairings_agree(left, s_g2, right, GENERATOR_2):
         raise VerificationError(
             "SRS: consecutive powers do not differ by the secret that s.G2 holds", hint="the file is damaged or was altered"
         )
     left, right = _lagrange_sides(srs, digest, indices, progress)
-    if not _same_factor(left, right, s_g2, g2):
+    if not pairing.pairings_agree(left, s_g2, right, GENERATOR_2):
         raise VerificationError(
             f"SRS: the Lagrange commitments are not those of its powers at logrows {srs.logrows}", hint="the file was altered"
         )
-    return Structure(
-        logrows=srs.logrows, digest=digest, fingerprint=format.fingerprint(srs), complete=len(indices) == srs.rows
-    )
+    return Structure(logrows=srs.logrows, digest=digest, fingerprint=raw.fingerprint(srs), complete=len(indices) == srs.rows)
 
 
 def _points(srs: Srs, progress: Progress) -> Digest:
     """Steps 2 and 3, in constant memory, and the digest of what was seen."""
     state = hashlib.sha256(srs.logrows.to_bytes(4, "little"))
-    generator = format.encode_g1(GENERATOR)
+    generator = raw.encode_g1(GENERATOR)
     for part, (read, what) in enumerate(((srs.powers, "power"), (srs.lagrange, "Lagrange commitment"))):
         for start in range(0, srs.rows, _CHUNK_POINTS):
             block = read(start, min(_CHUNK_POINTS, srs.rows - start))
             state.update(block)
-            format.decode_g1(block, what, start)
+            raw.decode_g1(block, what, start)
             if part == 0:
                 _check_generator(block, start, generator)
             progress("points", (part * srs.rows + start) / (2 * srs.rows))
@@ -102,17 +103,16 @@ def _points(srs: Srs, progress: Progress) -> Digest:
 
 
 def _check_generator(block: bytes, start: int, generator: bytes) -> None:
-    for index in range(start, start + len(block) // format.G1_SIZE):
-        offset = (index - start) * format.G1_SIZE
-        if (block[offset : offset + format.G1_SIZE] == generator) != (index == 0):
-            raise VerificationError(
-                f"SRS: power {index} is the generator again: s has a small order" if index else "SRS: power 0 is not the generator",
-                hint="not a sound KZG setup over BN254",
-            )
+    encoded = [block[i : i + raw.G1_SIZE] for i in range(0, len(block), raw.G1_SIZE)]
+    if start == 0 and encoded.pop(0) != generator:
+        raise VerificationError("SRS: power 0 is not the generator (1, 2)", hint="not a KZG setup of halo2 over BN254")
+    if generator in encoded:
+        index = encoded.index(generator) + start + (start == 0)
+        raise VerificationError(f"SRS: power {index} is the generator again: s has a small order", hint="never use this file")
 
 
 def _refuse_small_secret(s_g1: Affine) -> None:
-    """Step 4: find ``s = a * 2^10 + b``, up to sign, for ``a, b <= 2^10``, by the x-coordinates of ``b G`` and ``s G - a 2^10 G``."""
+    """Step 4: ``s = a * 2^10 + b`` up to sign, for ``a, |b| <= 2^10``: compare x-coordinates of ``b G`` and ``(s - a 2^10) G``."""
     multiples: list[Jacobian] = [curve.IDENTITY]
     for _ in range(_SMALL_STEPS):
         multiples.append(curve.add_affine(multiples[-1], GENERATOR))
@@ -127,20 +127,16 @@ def _refuse_small_secret(s_g1: Affine) -> None:
             raise VerificationError("SRS: its secret is a small number that anybody can find", hint="never use this file")
 
 
-def _second_group(srs: Srs) -> tuple[Twisted, Twisted]:
+def _second_group(srs: Srs) -> Twisted:
     """Step 5."""
-    from py_ecc import optimized_bn128 as bn
+    from verifiable.zk.srs import pairing
 
-    g2, s_g2 = format.decode_g2(srs.g2(), "G2"), format.decode_g2(srs.s_g2(), "s.G2")
-    x, y, _ = bn.G2
-    if g2 != (*(int(c) for c in x.coeffs), *(int(c) for c in y.coeffs)):
+    if raw.decode_g2(srs.g2(), "G2") != GENERATOR_2:
         raise VerificationError("SRS: G2 is not the generator of the second group", hint="not a KZG setup of halo2 over BN254")
-    if not any(s_g2):
-        raise VerificationError("SRS: s.G2 is the identity", hint="not a sound KZG setup")
-    point = _projective(s_g2)
-    if not bn.is_on_curve(point, bn.b2) or not bn.is_inf(bn.multiply(point, ORDER)):
-        raise VerificationError("SRS: s.G2 is not in the second group", hint="the file is damaged or was altered")
-    return g2, s_g2
+    s_g2 = raw.decode_g2(srs.s_g2(), "s.G2")
+    if not pairing.in_second_group(s_g2):
+        raise VerificationError("SRS: s.G2 is the identity or not in the second group", hint="the file is damaged or was altered")
+    return s_g2
 
 
 def _indices(srs: Srs, digest: Digest, *, complete: bool) -> Sequence[int]:
@@ -190,32 +186,14 @@ def _coefficients(digest: Digest, use: bytes, count: int) -> list[int]:
 
 def _load(read: Callable[[int, int], bytes], indices: Sequence[int]) -> list[Affine]:
     if isinstance(indices, range) or indices[-1] - indices[0] + 1 == len(indices):
-        return format.decode_g1(read(indices[0], len(indices)), "point", indices[0])
-    return format.decode_g1(b"".join(read(i, 1) for i in indices), "point")
+        return raw.decode_g1(read(indices[0], len(indices)), "point", indices[0])
+    return raw.decode_g1(b"".join(read(i, 1) for i in indices), "point")
 
 
 def _combine(points: Sequence[Affine], scalars: Sequence[int], bits: int, progress: Callable[[float], None]) -> Jacobian:
-    result, windows = curve.IDENTITY, curve.window_count(len(points), bits)
-    for done, result in enumerate(curve.multi_scalar(points, scalars, bits), 1):
+    partials, windows = curve.multi_scalar(points, scalars, bits), curve.window_count(len(points), bits)
+    total = curve.IDENTITY
+    for done, partial in enumerate(partials, 1):
+        total = partial
         progress(done / windows)
-    return result
-
-
-def _same_factor(left: Jacobian, right: Jacobian, s_g2: Twisted, g2: Twisted) -> bool:
-    """Whether ``e(left, s.G2) = e(right, G2)``, as ``e(left, s.G2) e(-right, G2) = 1`` with one final exponentiation."""
-    from py_ecc import optimized_bn128 as bn
-
-    product = bn.FQ12.one()
-    for point, twisted in ((left, s_g2), (curve.negate(right), g2)):
-        (at,) = curve.affine([point])
-        if at is not None:
-            g1 = (bn.FQ(at[0]), bn.FQ(at[1]), bn.FQ.one())
-            product *= bn.pairing(_projective(twisted), g1, final_exponentiate=False)
-    return bool(bn.final_exponentiate(product) == bn.FQ12.one())
-
-
-def _projective(point: Twisted) -> tuple[object, object, object]:
-    from py_ecc import optimized_bn128 as bn
-
-    x0, x1, y0, y1 = point
-    return bn.FQ2([x0, x1]), bn.FQ2([y0, y1]), bn.FQ2.one()
+    return total

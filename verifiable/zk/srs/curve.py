@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic of BN254's first group, as much as checking a setup needs, in plain Python integers.
 
-Points are affine ``(x, y)`` with ``y^2 = x^3 + 3``, or Jacobian ``(X, Y, Z)`` with ``x = X/Z^2, y = Y/Z^3`` and ``Z = 0`` for the identity.
-Formulas: Explicit-Formulas Database, short Weierstrass with a = 0 (dbl-2009-l, madd-2004-hmv, add-1986-cc). The group has prime
-order, so every point on the curve is in it. Not constant-time: everything handled here is public.
+Points are affine ``(x, y)`` with ``y^2 = x^3 + 3``, or Jacobian ``(X, Y, Z)`` with ``x = X/Z^2, y = Y/Z^3`` and ``Z = 0`` for
+the identity. Formulas: Explicit-Formulas Database, short Weierstrass with a = 0 (dbl-2009-l, madd-2004-hmv, add-1986-cc). The
+group has prime order, so every point on the curve is in it. Not constant-time: everything handled here is public.
 """
 
 from __future__ import annotations
@@ -12,10 +12,18 @@ from collections.abc import Iterator, Sequence
 
 Affine = tuple[int, int]
 Jacobian = tuple[int, int, int]
+#: A point of the second group: x.c0, x.c1, y.c0, y.c1.
+Twisted = tuple[int, int, int, int]
 
 FIELD = 0x30644E72E131A029B85045B68181585D97816A916871CA8D3C208C16D87CFD47
 ORDER = 0x30644E72E131A029B85045B68181585D2833E84879B9709143E1F593F0000001
 GENERATOR: Affine = (1, 2)
+GENERATOR_2: Twisted = (
+    0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
+    0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
+    0x12C85EA5DB8C6DEB4AAB71808DCB408FE3D1E7690C43D37B4CE6CC0166FA7DAA,
+    0x090689D0585FF075EC9E99AD690C3395BC4B313370B38EF355ACDADCD122975B,
+)
 IDENTITY: Jacobian = (1, 1, 0)
 TWO_ADICITY = 28
 #: halo2curves takes 7 as the generator of the scalar field's units, and 7^((r - 1) / 2^28) as the root of unity of order 2^28.
@@ -85,7 +93,7 @@ def negate(point: Jacobian) -> Jacobian:
 def multiply(point: Jacobian, scalar: int) -> Jacobian:
     """``scalar * point`` by double-and-add; ``scalar`` is taken modulo the group order."""
     result = IDENTITY
-    for bit in bin(scalar % ORDER)[2:]:
+    for bit in f"{scalar % ORDER:b}":
         result = double(result)
         if bit == "1":
             result = add(result, point)
