@@ -14,13 +14,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
+from py_ecc import optimized_bn128 as bn128
 
 from verifiable.digest import Digest, tagged
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError, ProofError, UnsupportedError
 from verifiable.zk.circuit import Circuit, Part, Setup, TensorSpec, VerifierCircuit, Visibility
+from verifiable.zk.srs import ceremonies, curve
 from verifiable.zk.srs import format as srs_format
 from verifiable.zk.system import Bound, Limits, Progress, Proved, ProverCircuit, Public, no_progress
 
@@ -46,15 +49,19 @@ class FakeSystem:
         progress: Progress = no_progress,
     ) -> Proved:
         spec = circuit.circuit
-        flat = np.concatenate([integers[s.name].array().ravel() for s in spec.inputs])
-        weights = np.array(json.loads(circuit.program), dtype=np.int64)
-        results = np.split(weights @ flat, np.cumsum([int(np.prod(s.shape)) for s in spec.outputs])[:-1])
-        outputs = {s.name: Tensor.from_array(r.reshape(s.shape)) for s, r in zip(spec.outputs, results, strict=True)}
+        outputs = self.execute(circuit, integers)
         public = Public(
             inputs=tuple(self._bound(spec, s, spec.visibility.inputs, integers[s.name]) for s in spec.inputs),
             outputs=tuple(self._bound(spec, s, spec.visibility.outputs, outputs[s.name]) for s in spec.outputs),
         )
         return Proved(proof=self._mac(spec, public), media_type=MEDIA_TYPE, public=public, outputs=outputs)
+
+    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        spec = circuit.circuit
+        flat = np.concatenate([integers[s.name].array().ravel() for s in spec.inputs])
+        weights = np.array(json.loads(circuit.program), dtype=np.int64)
+        results = np.split(weights @ flat, np.cumsum([int(np.prod(s.shape)) for s in spec.outputs])[:-1])
+        return {s.name: Tensor.from_array(r.reshape(s.shape)) for s, r in zip(spec.outputs, results, strict=True)}
 
     def verify(self, circuit: VerifierCircuit, public: Public, proof: bytes) -> None:
         if len(proof) != PROOF_SIZE:
@@ -83,15 +90,15 @@ def make_circuit(
     *,
     weights: tuple[tuple[int, ...], ...] = ((1, 2, 3), (-1, 0, 4)),
     visibility: Visibility = _PUBLIC,
-    srs_secret: int = 1234567,
+    srs: bytes | None = None,
     ceremony: str = "dev-insecure",
     input_dtype: str = "float32",
     name: str = "x",
     model: bytes = b"an ONNX file",
 ) -> ProverCircuit:
-    """A circuit of one input and one output for the fake system, over a real setup file of 2 rows made from ``srs_secret``."""
+    """A circuit of one input and one output for the fake system, over a setup file of 2 rows."""
     program = json.dumps(weights).encode()
-    srs = small_srs(srs_secret)
+    srs = srs or small_srs(1234567)
     parts = {"verifying-key": b"a verifying key of " + hashlib.sha256(program).digest(), "srs": srs}
     rows, columns = len(weights), len(weights[0])
     circuit = Circuit(
@@ -113,16 +120,27 @@ def make_circuit(
 @cache
 def small_srs(secret: int) -> bytes:
     """A well-formed setup file of 2 rows whose secret everybody knows."""
-    from py_ecc.optimized_bn128 import G2, multiply, normalize
+    (power,) = curve.affine([curve.multiply((*curve.GENERATOR, 1), secret)])
+    assert power is not None
+    return _srs(power, _twisted(bn128.multiply(bn128.G2, secret)))
 
-    from verifiable.zk.srs import curve
 
-    generator = (*curve.GENERATOR, 1)
-    powers = [generator, curve.multiply(generator, secret)]
-    affine = [point for point in curve.affine(powers) if point]
-    lagrange = [point for point in curve.lagrange_basis(affine, 1) if point]
-    twisted = []
-    for point in (G2, multiply(G2, secret)):
-        x, y = normalize(point)
-        twisted.append(srs_format.encode_g2((*(int(c) for c in x.coeffs), *(int(c) for c in y.coeffs))))
-    return (1).to_bytes(4, "little") + b"".join(srs_format.encode_g1(p) for p in (*affine, *lagrange)) + b"".join(twisted)
+@cache
+def ceremony_srs(name: str) -> bytes:
+    """The 2-row file of a known ceremony, from its published points."""
+    (ceremony,) = [c for c in ceremonies.CEREMONIES if c.name == name]
+    return _srs(ceremony.s_g1, ceremony.s_g2)
+
+
+def _srs(s_g1: curve.Affine, s_g2: tuple[int, ...]) -> bytes:
+    powers = [curve.GENERATOR, s_g1]
+    lagrange = [point for point in curve.lagrange_basis(powers, 1) if point]
+    twisted = (_twisted(bn128.G2), s_g2)
+    return (1).to_bytes(4, "little") + b"".join(
+        [*map(srs_format.encode_g1, (*powers, *lagrange)), *map(srs_format.encode_g2, twisted)]  # type: ignore[arg-type]
+    )
+
+
+def _twisted(point: Any) -> tuple[int, ...]:
+    x, y = bn128.normalize(point)
+    return (*(int(c) for c in x.coeffs), *(int(c) for c in y.coeffs))

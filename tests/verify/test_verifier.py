@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.fakes.proof_system import FakeSystem, make_circuit
+from tests.fakes.proof_system import FakeSystem, ceremony_srs, make_circuit, small_srs
 from tests.fakes.receipts import NONCE, NOW, Honest, honest, node_key, resign
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, Error, MalformedError, PolicyError, StaleError, TrustError, UnsupportedError
 from verifiable.trust import Trusted, TrustRoot, Validity
+from verifiable.verify.policy import Rerun
 from verifiable.verify.verified import NAMES, Check
 from verifiable.verify.verifier import Verifier
+from verifiable.zk.srs.ceremonies import CEREMONIES
 
 RUN = honest()
 
@@ -187,7 +189,7 @@ def test_a_setup_that_nobody_vouches_for_is_refused(ceremony: str, error: type[E
 
 
 def test_another_setup_in_the_trust_root_does_not_help() -> None:
-    other = make_circuit(srs_secret=99).circuit.setup
+    other = make_circuit(srs=small_srs(99)).circuit.setup
     assert other is not None
     with pytest.raises(PolicyError):
         RUN.verify(trust=replace(RUN.trust, setups=(Trusted(name="other", digest=other.fingerprint),)))
@@ -238,3 +240,60 @@ def test_one_verifier_judges_many_receipts() -> None:
     runs: list[Honest] = [honest(x=[[float(i), 0.0, 1.0]]) for i in range(5)]
     for i, run in enumerate(runs):
         assert verifier.verify(run.data, now=NOW).inputs[0].value.array()[0, 0] == i  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [ceremony.name for ceremony in CEREMONIES])
+def test_a_known_ceremony_needs_nobodys_word(name: str) -> None:
+    run = honest(srs=ceremony_srs(name), ceremony=name)
+    verified = run.verify(trust=replace(run.trust, setups=()))
+    assert verified.setup is not None
+    assert (verified.setup.name, verified.setup.insecure) == (name, False)
+
+
+def test_a_run_can_be_repeated_by_who_has_the_program() -> None:
+    verified = RUN.verify(program=RUN.circuit.program, policy=Rerun())
+    assert verified.evidence == ("zk", "rerun")
+    assert "run again" in verified.checks[5].detail
+    assert not any("audit" in caveat for caveat in verified.caveats)
+
+
+def test_a_rerun_stands_by_itself() -> None:
+    bare = replace(RUN.receipt, evidence=())
+    receipt = resign(bare, replace(RUN.receipt.claim, evidence=()), node_key()).encode()
+    assert RUN.verify(receipt, program=RUN.circuit.program).evidence == ("rerun",)
+
+
+def test_a_rerun_notices_a_changed_output() -> None:
+    y = RUN.receipt.claim.outputs[0]
+    assert y.value is not None
+    wrong = type(y).public("y", Tensor.from_array(y.value.array() + 1), scale=y.scale)
+    bare = replace(RUN.receipt, evidence=())
+    receipt = resign(bare, replace(RUN.receipt.claim, evidence=(), outputs=(wrong,)), node_key()).encode()
+    with pytest.raises(BindingError, match="not what the program gives") as caught:
+        RUN.verify(receipt, program=RUN.circuit.program)
+    assert _checks(caught)[-1].number == 6
+
+
+def test_another_program_is_not_run() -> None:
+    with pytest.raises(BindingError, match="another program") as caught:
+        RUN.verify(program=b"[[1,1,1],[1,1,1]]")
+    assert _checks(caught)[-1].number == 3
+
+
+def test_a_rerun_needs_inputs_and_outputs_to_compare() -> None:
+    hashed, private = honest(inputs="hashed", outputs="hashed"), honest(outputs="private")
+    with pytest.raises(TrustError, match="cannot be repeated") as caught:
+        hashed.verify(program=hashed.circuit.program)
+    assert "--input" in caught.value.hint
+    assert "rerun" in hashed.verify(program=hashed.circuit.program, inputs=hashed.inputs).evidence
+    with pytest.raises(TrustError, match="private"):
+        private.verify(program=private.circuit.program)
+
+
+def test_a_system_that_only_proves_cannot_rerun() -> None:
+    class OnlyProves:
+        id = "fake"
+        verify, commit, prove = RUN.system.verify, RUN.system.commit, RUN.system.prove
+
+    with pytest.raises(UnsupportedError, match="without proving"):
+        Verifier(RUN.trust, {"fake": OnlyProves()}).verify(RUN.data, now=NOW, program=RUN.circuit.program)

@@ -6,7 +6,7 @@
 3. circuit: pinned; its parts are those it names; it is of the claimed model; its setup is acceptable
 4. inputs: the circuit's, and the values are what their digests and commitments say
 5. outputs: likewise
-6. evidence: what the claim describes, each verified against the instance rebuilt from the claim
+6. evidence: what the claim describes, each verified against the instance rebuilt from the claim; a re-run where asked for
 7. ledger: not in this version; a receipt that says it is settled is refused rather than half believed
 8. freshness: the caller's nonce; times in order and not in the future
 9. policy
@@ -36,7 +36,8 @@ from verifiable.trust import TrustRoot
 from verifiable.verify import setup as _setup
 from verifiable.verify.binding import Binder
 from verifiable.verify.policy import DEFAULT, Policy
-from verifiable.verify.verified import AcceptedSetup, Checklist, Signatory, Step, Verified, VerifiedTensor
+from verifiable.verify.rerun import prover_circuit, rerun
+from verifiable.verify.verified import Checklist, Signatory, Step, Verified
 from verifiable.zk import registry
 from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.system import ProofSystem, Public
@@ -61,14 +62,16 @@ class Verifier:
         inputs: Mapping[str, Tensor] | None = None,
         outputs: Mapping[str, Tensor] | None = None,
         circuit: VerifierCircuit | None = None,
+        program: bytes | None = None,
         nonce: bytes | None = None,
         allow_dev_srs: bool = False,
     ) -> Verified:
         """What ``receipt`` establishes at ``now`` (aware). Whatever fails raises an Error with the ``checks`` done so far.
 
         ``inputs``: expected tensors in the model's dtypes; ``outputs``: expected int64 integers; ``circuit``: its parts, where
-        the receipt does not carry them (giving it does not pin it: the trust root does); ``nonce``: the challenge that the
-        claim must carry; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the verdict.
+        the receipt does not carry them (giving it does not pin it: the trust root does); ``program``: the normalised
+        model, to run it again besides; ``nonce``: the challenge that the claim must carry; ``allow_dev_srs``: accept a setup
+        whose maker could forge, and say so in the verdict.
         """
         steps = Checklist()
         with steps.step(1) as step:
@@ -82,6 +85,7 @@ class Verifier:
             chosen = self._circuit(parsed, circuit, now, step)
             system = registry.find(self._known_systems(), chosen.circuit.system)
             accepted = _setup.accept(chosen, self._trust, now=now, allow_dev_srs=allow_dev_srs, step=step)
+            runnable = None if program is None else prover_circuit(chosen, program)
         named, visible = chosen.circuit, chosen.circuit.visibility
 
         def commit(integers: Tensor) -> bytes:
@@ -99,6 +103,9 @@ class Verifier:
             bound_outputs, verified_outputs = binder.bind(claim.outputs, step)
         with steps.step(6) as step:
             kinds = _evidence(parsed, chosen, Public(inputs=bound_inputs, outputs=bound_outputs), system, step)
+            if runnable is not None:
+                rerun(system, runnable, verified_inputs, verified_outputs, commit=commit, step=step)
+                kinds = (*kinds, "rerun")
         with steps.step(7) as step:
             _ledger(parsed, step)
         with steps.step(8) as step:
@@ -114,11 +121,11 @@ class Verifier:
             setup=accepted,
             now=now,
             checks=steps.checks,
-            caveats=_caveats(signer, accepted, visible.weights, (*verified_inputs, *verified_outputs), nonce),
+            caveats=(),
         )
         with steps.step(9) as step:
             step.note((policy or DEFAULT).check(verified))
-        return replace(verified, checks=steps.checks)
+        return replace(verified, checks=steps.checks, caveats=_caveats(verified, nonce))
 
     def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
         key = receipt.claim.public_key
@@ -218,19 +225,17 @@ def _freshness(claim: Claim, nonce: bytes | None, now: datetime, step: Step) -> 
     step.note("made for the nonce given" if nonce is not None else "no nonce was asked for")
 
 
-def _caveats(
-    signer: Signatory, setup: AcceptedSetup | None, weights: str, tensors: tuple[VerifiedTensor, ...], nonce: bytes | None
-) -> tuple[str, ...]:
+def _caveats(verified: Verified, nonce: bytes | None) -> tuple[str, ...]:
     found = []
-    if setup is not None and setup.insecure:
+    if verified.setup is not None and verified.setup.insecure:
         found.append("the setup is not trustworthy: whoever made it can forge proofs")
-    if signer.name is None:
+    if verified.signer.name is None:
         found.append("who signed is not established")
-    if weights == "private":
+    if verified.model is None:
         found.append("which model ran is not established")
-    else:
+    elif "rerun" not in verified.evidence:
         found.append("that the circuit computes the model rests on whoever pinned it; `verifiable audit` derives it again")
-    for tensor in tensors:
+    for tensor in (*verified.inputs, *verified.outputs):
         if tensor.visibility == "hashed" and tensor.value is None:
             found.append(f"{tensor.name!r} is known by its commitment alone")
         elif tensor.visibility == "private":

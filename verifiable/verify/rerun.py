@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the program again: the cheapest honest evidence, for a verifier who has the model and knows the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
+
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import BindingError, TrustError, UnsupportedError
+from verifiable.verify.verified import Step, VerifiedTensor
+from verifiable.zk.circuit import VerifierCircuit
+from verifiable.zk.system import ProofSystem, ProverCircuit
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A proof system that can also compute what it would prove. Raises only Error."""
+
+    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The int64 outputs for these int64 inputs, exactly those that a proof would show."""
+        ...
+
+
+def rerun(
+    system: ProofSystem,
+    circuit: ProverCircuit,
+    inputs: tuple[VerifiedTensor, ...],
+    outputs: tuple[VerifiedTensor, ...],
+    *,
+    commit: Callable[[Tensor], bytes],
+    step: Step,
+) -> None:
+    """Execute the circuit's program on the established inputs and compare every output exactly, to the last integer.
+
+    Raises BindingError when an output differs, TrustError when an input is not known or an output shows nothing to compare,
+    UnsupportedError when the system only proves.
+    """
+    if not isinstance(system, Executor):
+        raise UnsupportedError(f"{system.id} cannot run a program without proving it")
+    found = system.execute(circuit, _integers(inputs))
+    for output in outputs:
+        if output.visibility == "private":
+            raise TrustError(f"output {output.name!r} is private: there is nothing to compare a re-run with")
+        result = found[output.name]
+        if not (result == output.integers if output.visibility == "public" else commit(result) == output.commitment):
+            raise BindingError(f"output {output.name!r} is not what the program gives on these inputs")
+    step.note("run again, with exactly these outputs")
+
+
+def prover_circuit(circuit: VerifierCircuit, program: bytes) -> ProverCircuit:
+    """The circuit with ``program``, which must be the very one that it proves. Raises BindingError."""
+    try:
+        return ProverCircuit(verifier=circuit, program=program)
+    except BindingError as error:
+        raise BindingError(
+            "the circuit proves another program than the one of the model given",
+            hint="another model, or another version of this library made the circuit; `verifiable audit` says more",
+        ) from error
+
+
+def _integers(inputs: tuple[VerifiedTensor, ...]) -> dict[str, Tensor]:
+    known = {}
+    for tensor in inputs:
+        if tensor.integers is None:
+            raise TrustError(f"input {tensor.name!r} is not known, so the run cannot be repeated", hint="pass it: --input FILE")
+        known[tensor.name] = tensor.integers
+    return known
