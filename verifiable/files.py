@@ -93,6 +93,30 @@ def new_directory(path: Path, *, what: str, replace: bool = False) -> Iterator[P
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def require_writable(path: Path, *, what: str) -> None:
+    """Raise now what :func:`write` would raise later, before minutes of work are spent on an output that has nowhere to go."""
+    refuse_link(path, what=what)
+    if path.is_dir():
+        raise FatalStateError(f"{what}: cannot write {path}: it is a folder", hint="choose another output path")
+    _require_folder(path, what=what)
+
+
+def require_new_directory(path: Path, *, what: str, replace: bool = False) -> None:
+    """Likewise for :func:`new_directory`."""
+    refuse_link(path, what=what)
+    if path.exists() and not (path.is_dir() and (replace or not any(path.iterdir()))):
+        raise FatalStateError(f"{what}: {path} already exists", hint="choose another name, or remove it first")
+    _require_folder(path, what=what)
+
+
+def _require_folder(path: Path, *, what: str) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FatalStateError(f"{what}: cannot write {path}: its folder does not exist", hint=f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FatalStateError(f"{what}: cannot write {path}: its folder may not be written to", hint="choose another output path")
+
+
 def refuse_link(path: Path, *, what: str) -> None:
     """Outputs are not written through symbolic links: whoever planted one would choose where. Raises FatalStateError."""
     try:

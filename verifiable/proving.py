@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from verifiable import paths
 from verifiable.claim import MAX_NONCE_SIZE, Claim
-from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError
 from verifiable.receipt import Evidence, Receipt, make_receipt
@@ -79,8 +78,8 @@ def prove(
 ) -> ProvedReceipt:
     """Run ``circuit`` on ``inputs``, prove the run, and sign the claim.
 
-    ``circuit``: a folder or what :func:`verifiable.compile` gave. ``inputs``: a file, or tensors or arrays by name in the model's own
-    dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at most 64 bytes.
+    ``circuit``: a folder or what :func:`verifiable.compile` gave. ``inputs``: a file, or tensors or arrays by name in the model's
+    own dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at most 64 bytes.
 
     Raises MalformedError (inputs), UnsupportedError, TrustError (the setup is not here), FatalStateError (memory, deadline).
     """
@@ -119,7 +118,8 @@ def run(
     reference = FloatModel(prover.program).run({name: tensor.array() for name, tensor in given.items()})
     return tuple(
         RanOutput(
-            name=spec.name, integers=_int64(outputs[spec.name]), scale=spec.scale, values=dequantise(outputs[spec.name], spec.scale),
+            name=spec.name, integers=_int64(outputs[spec.name]), scale=spec.scale,
+            values=dequantise(outputs[spec.name], spec.scale),
             reference=reference[spec.name],
         )
         for spec in prover.circuit.outputs
@@ -129,10 +129,12 @@ def run(
 def read_inputs(circuit: Circuit, inputs: Inputs) -> dict[str, Tensor]:
     """``inputs`` as tensors in the circuit's own dtypes and shapes, one per circuit input. Raises MalformedError."""
     from verifiable.model.data import conform, read_tensors
+    from verifiable.model.onnx_file import TensorInfo
 
+    infos = [TensorInfo(name=spec.name, dtype=spec.dtype, shape=spec.shape) for spec in circuit.inputs]
     if isinstance(inputs, str | Path):
-        return read_tensors(Path(inputs), circuit.inputs)
-    return conform(inputs, circuit.inputs)
+        return read_tensors(Path(inputs), infos)
+    return conform(inputs, infos)
 
 
 def _int64(tensor: Tensor) -> Any:

@@ -6,7 +6,7 @@ JSON is ``{name: nested list}``, or a bare nested list where there is one input;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,17 @@ def read_samples(path: Path, infos: Sequence[TensorInfo], *, what: str = "calibr
     Raises MalformedError.
     """
     return parse_samples(_read(path, what), path.suffix, infos, what=what)
+
+
+def conform(
+    given: Mapping[str, Tensor] | Mapping[str, NDArray[np.generic]], infos: Sequence[TensorInfo], *, what: str = "input"
+) -> Sample:
+    """One sample from tensors or arrays by name, under the rules for files. Raises MalformedError."""
+    import numpy as np
+
+    arrays.check_names(given, [info.name for info in infos], what)
+    found = {name: value.array() if isinstance(value, Tensor) else np.asarray(value) for name, value in given.items()}
+    return {info.name: _tensor(found[info.name], info, _where(what, info)) for info in infos}
 
 
 def parse_tensors(data: bytes, suffix: str, infos: Sequence[TensorInfo], *, what: str = "input") -> dict[str, Tensor]:

@@ -94,6 +94,10 @@ class ProofSystem(Protocol):
         """Return if the proof holds for exactly this instance; else ProofError, BindingError or MalformedError."""
         ...
 
+    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The int64 outputs for these int64 inputs, exactly those that a proof would show. Raises UnsupportedError, MalformedError."""
+        ...
+
     def commit(self, circuit: Circuit, integers: Tensor) -> bytes:
         """The commitment that a ``hashed`` tensor would have; a verifier given the value compares. Raises UnsupportedError."""
         ...

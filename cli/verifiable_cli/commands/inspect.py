@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``verifiable inspect``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from verifiable import files
+from verifiable.errors import Error, MalformedError
+from verifiable_cli import options, output
+
+_MAX_SIZE = 1 << 26
+
+
+@click.command()
+@click.argument("file", type=options.PATH)
+@options.json_option
+def command(file: Path, as_json: bool) -> None:
+    """Show what is in FILE: a receipt, a circuit folder or circuit.json, a fidelity report, a trust root, a setup, a public key.
+
+    Nothing is verified, and the output says so.
+
+    \b
+    Example:
+      verifiable inspect receipt.json
+    """
+    kind, document = _read(file)
+    if as_json:
+        output.result_json({"kind": kind, "verified": False, "content": document})
+        return
+    output.result(f"UNVERIFIED {kind}: {output.one_line(str(file))}")
+    for line in _lines(document, ""):
+        output.result(line)
+
+
+def _read(path: Path) -> tuple[str, Any]:
+    if path.is_dir():
+        from verifiable.zk.directory import load_verifier
+
+        return "circuit folder", _circuit(load_verifier(path).circuit.encode())
+    try:
+        return "setup", _setup(path)
+    except Error:
+        data = files.read(path, what="file", max_size=_MAX_SIZE)
+    for kind, read in _KINDS.items():
+        try:
+            return kind, read(data)
+        except Error:
+            continue
+    raise MalformedError(
+        f"{path}: not one of our files, or damaged", hint="`verifiable verify` says what is wrong with a receipt"
+    )
+
+
+def _receipt(data: bytes) -> Any:
+    from verifiable.receipt import Receipt
+
+    receipt = Receipt.parse(data)
+    statement = json.loads(receipt.claim.encode())
+    return {
+        "claim": statement["predicate"],
+        "signature": {"key": receipt.keyid.hex, "logEntries": len(receipt.log_entries)},
+        "evidence": [{**e.descriptor.to_json(), "embedded": e.data is not None} for e in receipt.evidence],
+        "circuit": None if receipt.circuit is None else _circuit(receipt.circuit.circuit),
+    }
+
+
+def _circuit(data: bytes) -> Any:
+    from verifiable.zk.circuit import Circuit
+
+    circuit = Circuit.parse(data)
+    return {"id": circuit.id.hex, **json.loads(data)}
+
+
+def _fidelity(data: bytes) -> Any:
+    from verifiable.model.fidelity import Fidelity
+
+    return json.loads(Fidelity.parse(data).encode())
+
+
+def _trust(data: bytes) -> Any:
+    from verifiable.encoding.record import format_time
+    from verifiable.trust import TrustRoot
+
+    root = TrustRoot.parse(data)
+    if not (root.keys or root.circuits or root.setups):
+        raise MalformedError("not a trust root")
+    return {
+        kind: [
+            {
+                "name": entry.name, "digest": entry.digest.hex,
+                "from": format_time(entry.validity.since) if entry.validity.since else None,
+                "until": format_time(entry.validity.until) if entry.validity.until else None,
+            }
+            for entry in getattr(root, kind)
+        ]
+        for kind in ("keys", "circuits", "setups")
+    }  # fmt: skip
+
+
+def _key(data: bytes) -> Any:
+    from verifiable.keys.public import fingerprint, parse_public_key_pem
+
+    der = parse_public_key_pem(data, what="public key")
+    return {"algorithm": "ECDSA P-256", "fingerprint": fingerprint(der).hex}
+
+
+def _setup(path: Path) -> Any:
+    from verifiable.zk.srs import ceremonies
+    from verifiable.zk.srs.format import Srs, fingerprint
+
+    with Srs.open(path) as srs:
+        mark = fingerprint(srs)
+        return {"logrows": srs.logrows, "fingerprint": mark.hex, "ceremony": ceremonies.ceremony_of(mark) or "none that is known"}
+
+
+_KINDS: dict[str, Callable[[bytes], Any]] = {
+    "receipt": _receipt, "circuit": _circuit, "fidelity report": _fidelity, "trust root": _trust, "public key": _key,
+}  # fmt: skip
+
+
+def _lines(value: Any, indent: str) -> list[str]:
+    lines: list[str] = []
+    pairs = value.items() if isinstance(value, dict) else ((f"[{i}]", item) for i, item in enumerate(value))
+    for name, item in pairs:
+        if (
+            isinstance(item, dict | list)
+            and item
+            and not (isinstance(item, list) and not any(isinstance(x, dict | list) for x in item))
+        ):
+            lines += [f"{indent}{output.one_line(str(name))}:", *_lines(item, indent + "  ")]
+        else:
+            text = output.one_line(item if isinstance(item, str) else json.dumps(item))
+            lines.append(f"{indent}{output.one_line(str(name))}: {text if len(text) <= 100 else text[:100] + '…'}")
+    return lines

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``verifiable prove``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import verifiable
+from verifiable import files, paths
+from verifiable_cli import options, output
+
+if TYPE_CHECKING:
+    from verifiable.keys.signer import Signer
+
+
+@click.command()
+@click.argument("circuit", type=options.PATH)
+@click.argument("input", type=options.PATH)
+@click.option("-o", "--output", "target", type=options.PATH, required=True, help="The receipt to write.")
+@click.option(
+    "--key", metavar="URI", help="The signing key: a PEM file, or a securesystemslib URI (HSM, cloud KMS). Default: your own key."
+)
+@click.option("--public-key", type=options.PATH, help="PEM of the public key, for keys that are not files.")
+@click.option("--nonce", type=options.HexBytes(), help="The verifier's challenge, copied into the signed claim.")
+@click.option("--node", help="A name for this machine, copied into the signed claim.")
+@click.option("--request-id", help="An id for this request, copied into the signed claim.")
+@click.option(
+    "--embed/--no-embed", default=True, show_default=True, help="Put the verifier's part of the circuit into the receipt."
+)
+@options.limit_options
+@options.json_option
+def command(
+    circuit: Path,
+    input: Path,
+    target: Path,
+    key: str | None,
+    public_key: Path | None,
+    nonce: bytes | None,
+    node: str | None,
+    request_id: str | None,
+    embed: bool,
+    memory: int | None,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Run the circuit folder CIRCUIT on INPUT, prove the run, and write a signed receipt.
+
+    INPUT is .json ({"name": nested list}, or a bare list for a single input), .npz, .npy or .safetensors.
+
+    \b
+    Example:
+      verifiable prove circuit input.json -o receipt.json
+    """
+    files.require_writable(target, what="receipt")
+    signer = _signer(key, public_key)
+    with output.progress() as progress:
+        proved = verifiable.prove(
+            circuit, input, signer=signer, nonce=nonce, node=node, request_id=request_id, embed_circuit=embed,
+            limits=options.limits(memory, timeout), progress=progress,
+        )  # fmt: skip
+        data = proved.receipt.encode()
+        files.write(target, data, what="receipt")
+    if as_json:
+        output.result_json(
+            {
+                "receipt": str(target), "circuit": proved.circuit.id.hex, "proofBytes": proved.proof_size,
+                "receiptBytes": len(data),
+                "outputs": {name: tensor.array().tolist() for name, tensor in proved.outputs.items()},
+                "seconds": dict(proved.seconds),
+            }
+        )  # fmt: skip
+        return
+    phases = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in proved.seconds.items())
+    output.say(f"circuit {proved.circuit.id.hex}")
+    output.say(f"proof of {output.size(proved.proof_size)}, receipt of {output.size(len(data))}; {phases}")
+    output.result(str(target))
+
+
+def _signer(uri: str | None, public_key: Path | None) -> Signer:
+    from verifiable.keys.signer import default_signer, load_signer
+
+    if uri is not None:
+        return load_signer(uri, public_key=public_key)
+    signer, created = default_signer(paths.data_directory())
+    if created:
+        output.say(f"made a signing key for you: {paths.data_directory() / 'keys' / 'default.pem'} (`verifiable keys show`)")
+    return signer

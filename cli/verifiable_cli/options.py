@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and the types that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from verifiable.digest import Digest
+from verifiable.errors import Error, MalformedError
+from verifiable.zk.circuit import VALUE_VISIBILITIES, WEIGHT_VISIBILITIES, Visibility
+from verifiable.zk.registry import SYSTEMS
+from verifiable.zk.system import Limits
+
+PATH = click.Path(path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+system_option = click.option(
+    "--system", type=click.Choice(SYSTEMS), default=SYSTEMS[0], show_default=True, help="The proof system to prove with."
+)
+dim_option = click.option(
+    "--dim", "dims", multiple=True, metavar="NAME=N", help="Bind a dynamic axis of the model, e.g. --dim batch=1. Repeatable."
+)
+
+
+class HexBytes(click.ParamType):  # type: ignore[type-arg]
+    """Bytes as hexadecimal digits."""
+
+    name = "hex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            self.fail(f"{value!r} is not hexadecimal", param, ctx)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes: ``8000000000``, ``8GB``, ``512MiB``."""
+
+    name = "size"
+    _UNITS: ClassVar = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        digits = value.rstrip("bBiIkKmMgG ")
+        unit = self._UNITS.get(value[len(digits) :].strip().lower())
+        if unit is None or not digits.replace(".", "", 1).isdigit():
+            self.fail(f"{value!r} is not a size like 8GB", param, ctx)
+        return int(float(digits) * unit)
+
+
+def visibility_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--input``, ``--output`` and ``--weights``: who sees what."""
+    for name, choices, default in (
+        ("weights", WEIGHT_VISIBILITIES, "fixed"),
+        ("output", VALUE_VISIBILITIES, "public"),
+        ("input", VALUE_VISIBILITIES, "public"),
+    ):
+        function = click.option(
+            f"--{name}", f"{name}_visibility", type=click.Choice(choices), default=default, show_default=True,
+            help={"weights": "How the weights are bound.", "output": "Who sees the outputs.", "input": "Who sees the inputs."}[name],
+        )(function)  # fmt: skip
+    return function
+
+
+def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--memory`` and ``--timeout``: what the prover's process may cost."""
+    function = click.option("--timeout", type=click.FloatRange(min=0.1), help="Give up after this many seconds.")(function)
+    return click.option("--memory", type=Size(), help="Memory limit of the proving process, e.g. 8GB.")(function)
+
+
+def visibility(inputs: str, outputs: str, weights: str) -> Visibility:
+    """What :func:`visibility_options` read."""
+    return Visibility(inputs=inputs, outputs=outputs, weights=weights)
+
+
+def limits(memory: int | None, timeout: float | None) -> Limits:
+    """What :func:`limit_options` read."""
+    return Limits(memory=memory, seconds=timeout)
+
+
+def dims(pairs: tuple[str, ...]) -> dict[str, int]:
+    """``("batch=1",)`` -> ``{"batch": 1}``; a usage error otherwise."""
+    bound = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        if not name or not number.isdigit() or int(number) < 1:
+            raise click.BadParameter(f"{pair!r} is not NAME=N with N at least 1", param_hint="--dim")
+        bound[name] = int(number)
+    return bound
+
+
+def circuit_reference(text: str) -> Path | Digest:
+    """A circuit folder or a circuit id. A folder wins, since an id is never a sensible folder name. Raises MalformedError."""
+    if Path(text).is_dir():
+        return Path(text)
+    try:
+        return Digest.parse(text)
+    except Error as error:
+        raise MalformedError(
+            f"--circuit: {text[:80]!r} is neither a circuit folder nor a circuit id",
+            hint="an id is 64 hex digits, printed by `compile`",
+        ) from error

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results on stdout, everything for people on stderr; progress only on a terminal and only when it takes a while."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import click
+
+from verifiable.errors import Error
+
+_QUIET_SECONDS = 1.0
+_FRAMES = "|/-\\"
+
+
+def fail(error: Error) -> None:
+    """``verifiable: error: ...`` and ``hint: ...``, one line each, on stderr."""
+    click.echo(f"verifiable: error: {one_line(str(error))}", err=True)
+    if error.hint:
+        click.echo(f"hint: {one_line(error.hint)}", err=True)
+
+
+def one_line(text: str) -> str:
+    """No line breaks and no control characters: names out of untrusted files end up in messages and on terminals."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def say(text: str = "") -> None:
+    """A line for people, on stderr."""
+    click.echo(text, err=True)
+
+
+def result(text: str) -> None:
+    """A line of the result, on stdout."""
+    click.echo(text)
+
+
+def result_json(value: Any) -> None:
+    """The whole result as one JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def table(rows: Iterable[Sequence[str]], *, indent: int = 2) -> list[str]:
+    """Left-aligned columns two spaces apart; the last one is not padded."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max((len(row[i]) for row in cells if i < len(row)), default=0) for i in range(max(map(len, cells), default=0))]
+    return [" " * indent + "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells]
+
+
+class Progress:
+    """A one-line display of the current phase, on a terminal, from one second on. Call it as ``progress(phase, fraction)``."""
+
+    def __init__(self) -> None:
+        self._on = sys.stderr.isatty()
+        self._phase, self._fraction = "", None  # type: str, float | None
+        self._started = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._draw, daemon=True)
+
+    def __call__(self, phase: str, fraction: float | None) -> None:
+        self._phase, self._fraction = phase, fraction
+
+    def __enter__(self) -> Progress:
+        if self._on:
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._on:
+            self._stop.set()
+            self._thread.join()
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def _draw(self) -> None:
+        for frame in self._frames():
+            elapsed = time.monotonic() - self._started
+            if elapsed > _QUIET_SECONDS:
+                share = "" if self._fraction is None else f" {self._fraction:4.0%}"
+                click.echo(f"\r\x1b[K{frame} {one_line(self._phase)}{share}  {elapsed:.0f} s", nl=False, err=True)
+
+    def _frames(self) -> Iterator[str]:
+        count = 0
+        while not self._stop.wait(0.2):
+            yield _FRAMES[count % len(_FRAMES)]
+            count += 1
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """``with progress() as p: library_call(progress=p)``."""
+    with Progress() as display:
+        yield display
+
+
+def size(count: float) -> str:
+    """Bytes for people: ``3,072 B``, ``4.2 MB``."""
+    if count < 10_000:
+        return f"{count:,.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 1000 or unit == "GB":
+            break
+    return f"{count:.1f} {unit}"
+
+
+def shape(dtype: str, dims: Iterable[object]) -> str:
+    """``float32[1, 28, 28]``."""
+    return f"{dtype}{[*dims]}"

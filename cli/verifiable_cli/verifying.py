@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``verify`` reads and prints; the judging is all in ``verifiable.verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verifiable import files
+from verifiable.digest import Digest
+from verifiable.errors import Error, TrustError
+from verifiable_cli import options, output
+
+if TYPE_CHECKING:
+    from verifiable.verify.verified import Check, Verified, VerifiedTensor
+    from verifiable.zk.circuit import VerifierCircuit
+
+#: Tensors of more elements are shown by digest unless --values is given.
+MAX_SHOWN = 1024
+
+
+def verify_file(
+    receipt: Path,
+    *,
+    circuits: tuple[str, ...],
+    trust: Path | None,
+    policy: Path | None,
+    input_file: Path | None,
+    output_file: Path | None,
+    model: Path | None,
+    nonce: bytes | None,
+    at: datetime,
+    allow_dev_srs: bool,
+) -> Verified:
+    """Read everything that the options name, then judge. Raises Error, with ``checks`` once judging has begun."""
+    import verifiable
+    from verifiable import receipt as _receipt
+    from verifiable import trust as _trust
+    from verifiable.compiling import program_of
+
+    root = verifiable.TrustRoot()
+    if trust is not None:
+        root = verifiable.TrustRoot.parse(files.read(trust, what="trust root", max_size=_trust.MAX_SIZE))
+    rules = None if policy is None else verifiable.parse_policy(files.read(policy, what="policy", max_size=_trust.MAX_SIZE))
+    pinned, folders = _circuits(circuits)
+    data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
+    wanted = _claimed_circuit(data) if folders or input_file or output_file else None
+    given = folders.get(wanted) if wanted else None
+    inputs, outputs = _expected(data, given, input_file, output_file)
+    return verifiable.Verifier(root.pinning(*pinned)).verify(
+        data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
+        program=None if model is None else program_of(model),
+    )  # fmt: skip
+
+
+def _circuits(texts: Iterable[str]) -> tuple[list[Digest], dict[Digest, VerifierCircuit]]:
+    """``--circuit``: ids to pin, and the folders among them by id."""
+    from verifiable.zk.directory import load_verifier
+
+    pinned, folders = [], {}
+    for text in texts:
+        reference = options.circuit_reference(text)
+        if isinstance(reference, Path):
+            loaded = load_verifier(reference)
+            folders[loaded.circuit.id] = loaded
+            reference = loaded.circuit.id
+        pinned.append(reference)
+    return pinned, folders
+
+
+def _claimed_circuit(data: bytes) -> Digest | None:
+    """The circuit that the receipt says it is about, to find its folder among those given; None when it cannot be read."""
+    from verifiable.receipt import Receipt
+
+    try:
+        return Receipt.parse(data).claim.circuit
+    except Error:  # the verifier will say what is wrong, with its checklist
+        return None
+
+
+def _expected(
+    data: bytes, given: VerifierCircuit | None, input_file: Path | None, output_file: Path | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The tensors in the files, read as the circuit types them. Which circuit that is, the verifier checks for itself."""
+    from verifiable.model.data import read_tensors
+    from verifiable.model.onnx_file import TensorInfo
+    from verifiable.receipt import Receipt
+
+    if input_file is None and output_file is None:
+        return None, None
+    receipt = Receipt.parse(data)
+    opened = given or (receipt.circuit.open() if receipt.circuit else None)
+    if opened is None:
+        raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
+    named = opened.circuit
+    takes = [TensorInfo(name=spec.name, dtype=spec.dtype, shape=spec.shape) for spec in named.inputs]
+    gives = [TensorInfo(name=spec.name, dtype="int64", shape=spec.shape) for spec in named.outputs]
+    return (
+        None if input_file is None else read_tensors(input_file, takes),
+        None if output_file is None else read_tensors(output_file, gives, what="output"),
+    )
+
+
+def render_checks(checks: Iterable[Check]) -> list[str]:
+    """The numbered checklist as lines."""
+    return output.table((str(c.number), c.name, c.status, c.detail) for c in checks)
+
+
+def render(verified: Verified) -> list[str]:
+    """What was established, below the checklist."""
+    lines = [f"model    {verified.model.hex if verified.model else 'not established'}", f"circuit  {verified.circuit.id.hex}"]
+    for kind, tensors in (("input", verified.inputs), ("output", verified.outputs)):
+        lines += [f"{kind:<7}  {_tensor_line(tensor)}" for tensor in tensors]
+    return [*map(output.one_line, lines), *(f"note     {output.one_line(caveat)}" for caveat in verified.caveats)]
+
+
+def _tensor_line(tensor: VerifiedTensor) -> str:
+    head = f"{tensor.name} {output.shape(tensor.dtype, tensor.shape)}"
+    values = tensor.values()
+    if values is None:
+        return f"{head} {tensor.visibility}"
+    if values.size > 16:
+        return f"{head} sha256 {tensor.digest.hex if tensor.digest else '-'}"
+    return f"{head} = {', '.join(f'{v:g}' for v in values.ravel())}"
+
+
+def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
+    """``verify --json`` for a receipt that holds."""
+    return {
+        "verdict": "verified",
+        "checks": _checks_json(verified.checks),
+        "claim": {
+            "model": verified.model.hex if verified.model else None,
+            "circuit": verified.circuit.id.hex,
+            "inputs": {t.name: _tensor_json(t, values=values) for t in verified.inputs},
+            "outputs": {t.name: _tensor_json(t, values=values) for t in verified.outputs},
+            "nonce": verified.claim.nonce.hex() if verified.claim.nonce else None,
+            "signer": {"fingerprint": verified.signer.fingerprint.hex, "name": verified.signer.name},
+        },
+        "evidence": list(verified.evidence),
+        "setup": None if verified.setup is None else {"name": verified.setup.name, "insecure": verified.setup.insecure},
+        "caveats": list(verified.caveats),
+    }
+
+
+def rejected_json(error: Error) -> dict[str, Any]:
+    """``verify --json`` for one that does not, or that cannot be judged (``error.kind`` says which)."""
+    return {
+        "verdict": "rejected",
+        "checks": _checks_json(getattr(error, "checks", ())),
+        "error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint},
+    }
+
+
+def _checks_json(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    return [{"number": c.number, "name": c.name, "status": c.status, "detail": c.detail} for c in checks]
+
+
+def _tensor_json(tensor: VerifiedTensor, *, values: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "dtype": tensor.dtype, "shape": list(tensor.shape), "visibility": tensor.visibility, "scale": tensor.scale,
+        "sha256": tensor.digest.hex if tensor.digest else None,
+        "commitment": tensor.commitment.hex() if tensor.commitment else None,
+    }  # fmt: skip
+    real = tensor.values()
+    if tensor.integers is not None and real is not None and (values or real.size <= MAX_SHOWN):
+        document["integers"] = tensor.integers.array().tolist()
+        document["values"] = real.tolist()
+    return document
