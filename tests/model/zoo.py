@@ -80,8 +80,14 @@ def batchnorm(channels: int) -> Weights:
 
 
 def conv_batchnorm() -> bytes:
-    nodes = [node("Conv", ["x", "w", "b"], ["a"]), node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["n"]), node("Relu", ["n"], ["y"])]
-    return build(nodes, {"x": [1, 2, 6, 6]}, {"y": [1, 3, 4, 4]}, {"w": weight(3, 2, 3, 3), "b": weight(3, seed=1), **batchnorm(3)})
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["a"]),
+        node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["n"]),
+        node("Relu", ["n"], ["y"]),
+    ]
+    return build(
+        nodes, {"x": [1, 2, 6, 6]}, {"y": [1, 3, 4, 4]}, {"w": weight(3, 2, 3, 3), "b": weight(3, seed=1), **batchnorm(3)}
+    )
 
 
 def gemm_batchnorm() -> bytes:
@@ -95,7 +101,12 @@ def dropout() -> bytes:
 
 
 def identity_chain() -> bytes:
-    nodes = [node("Identity", ["x"], ["a"]), node("Identity", ["a"], ["b"]), node("Tanh", ["b"], ["c"]), node("Identity", ["c"], ["y"])]
+    nodes = [
+        node("Identity", ["x"], ["a"]),
+        node("Identity", ["a"], ["b"]),
+        node("Tanh", ["b"], ["c"]),
+        node("Identity", ["c"], ["y"]),
+    ]
     return build(nodes, {"x": [1, 5]}, {"y": [1, 5]})
 
 
@@ -112,7 +123,8 @@ def shape_arithmetic() -> bytes:
     """Flattening as exporters write it: Shape, Gather, Unsqueeze, Concat, Reshape; batch left free."""
     nodes = [
         node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Unsqueeze", ["n", "first"], ["n1"]),
-        node("Concat", ["n1", "rest"], ["target"], axis=0), node("Reshape", ["x", "target"], ["flat"]), node("MatMul", ["flat", "w"], ["y"]),
+        node("Concat", ["n1", "rest"], ["target"], axis=0), node("Reshape", ["x", "target"], ["flat"]),
+        node("MatMul", ["flat", "w"], ["y"]),
     ]  # fmt: skip
     weights = {"zero": np.int64(0), "first": np.int64([0]), "rest": np.int64([-1]), "w": weight(12, 2)}
     return build(nodes, {"x": ["N", 3, 4]}, {"y": ["N", 2]}, weights)
@@ -121,8 +133,8 @@ def shape_arithmetic() -> bytes:
 def shared_weight() -> bytes:
     """Two convolutions share a weight; only one of them is followed by a BatchNorm."""
     nodes = [
-        node("Conv", ["x", "w"], ["a"]), node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["n"]), node("Conv", ["x", "w"], ["b"]),
-        node("Add", ["n", "b"], ["y"]),
+        node("Conv", ["x", "w"], ["a"]), node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["n"]),
+        node("Conv", ["x", "w"], ["b"]), node("Add", ["n", "b"], ["y"]),
     ]  # fmt: skip
     return build(nodes, {"x": [1, 2, 6, 6]}, {"y": [1, 3, 4, 4]}, {"w": weight(3, 2, 3, 3), **batchnorm(3)})
 
@@ -138,23 +150,34 @@ def name_clash() -> bytes:
 
 
 def depthwise() -> bytes:
-    nodes = [node("Conv", ["x", "w"], ["a"], group=4, pads=[1, 1, 1, 1]), node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["y"])]
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], group=4, pads=[1, 1, 1, 1]),
+        node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["y"]),
+    ]
     return build(nodes, {"x": [1, 4, 6, 6]}, {"y": [1, 4, 6, 6]}, {"w": weight(4, 1, 3, 3), **batchnorm(4)})
 
 
 def conv1d() -> bytes:
-    return build([node("Conv", ["x", "w"], ["y"], auto_pad="SAME_LOWER")], {"x": [1, 2, 9]}, {"y": [1, 3, 9]}, {"w": weight(3, 2, 4)})
+    return build(
+        [node("Conv", ["x", "w"], ["y"], auto_pad="SAME_LOWER")], {"x": [1, 2, 9]}, {"y": [1, 3, 9]}, {"w": weight(3, 2, 4)}
+    )
 
 
 def two_outputs() -> bytes:
-    nodes = [node("Relu", ["x"], ["y"]), node("Identity", ["y"], ["z"]), node("Identity", ["y"], ["t"]), node("Neg", ["t"], ["u"])]
+    nodes = [
+        node("Relu", ["x"], ["y"]),
+        node("Identity", ["y"], ["z"]),
+        node("Identity", ["y"], ["t"]),
+        node("Neg", ["t"], ["u"]),
+    ]
     return build(nodes, {"x": [1, 5]}, {"y": [1, 5], "z": [1, 5], "u": [1, 5]})
 
 
 def old_opset() -> bytes:
     """Operator set 9: axes as attributes, Dropout and BatchNormalization of their time."""
     nodes = [
-        node("Conv", ["x", "w"], ["a"]), node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["n"]), node("ReduceSum", ["n"], ["s"], axes=[2, 3], keepdims=1),
+        node("Conv", ["x", "w"], ["a"]), node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["n"]),
+        node("ReduceSum", ["n"], ["s"], axes=[2, 3], keepdims=1),
         node("Squeeze", ["s"], ["q"], axes=[2, 3]), node("Dropout", ["q"], ["d"], ratio=0.3), node("Softmax", ["d"], ["y"]),
     ]  # fmt: skip
     return build(nodes, {"x": ["N", 2, 6, 6]}, {"y": ["N", 3]}, {"w": weight(3, 2, 3, 3), **batchnorm(3)}, opset=9)
@@ -167,7 +190,9 @@ def softmax_classifier() -> bytes:
 
 def padded_conv() -> bytes:
     nodes = [node("Pad", ["x", "pads"], ["p"]), node("Conv", ["p", "w"], ["y"], strides=[2, 2])]
-    return build(nodes, {"x": [1, 2, 6, 6]}, {"y": [1, 3, 3, 3]}, {"pads": np.int64([0, 0, 1, 1, 0, 0, 1, 1]), "w": weight(3, 2, 3, 3)})
+    return build(
+        nodes, {"x": [1, 2, 6, 6]}, {"y": [1, 3, 3, 3]}, {"pads": np.int64([0, 0, 1, 1, 0, 0, 1, 1]), "w": weight(3, 2, 3, 3)}
+    )
 
 
 def gather_integers() -> bytes:

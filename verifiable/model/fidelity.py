@@ -40,6 +40,12 @@ class OutputFidelity:
     range: tuple[float, float]
     argmax_agreement: float | None
 
+    def __post_init__(self) -> None:
+        # RFC 8785 writes a double from 2^53 on as an integer that a JSON reader may not believe; NaN fails here too.
+        for value in (self.max_abs_error, self.mean_abs_error, *self.range):
+            if not abs(value) <= json.MAX_SAFE_INTEGER:
+                raise MalformedError(f"fidelity: output {self.name!r} has values beyond 2^53", hint="scale the model's outputs")
+
     def to_json(self) -> dict[str, Any]:
         agreement = {} if self.argmax_agreement is None else {"argmaxAgreement": self.argmax_agreement}
         return {

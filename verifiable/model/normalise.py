@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from verifiable.errors import UnsupportedError
-from verifiable.model.defects import refusal
-from verifiable.model.guard import guarded
+from verifiable.model.defects import Defect, refusal
+from verifiable.model.guard import guarded, shown
 from verifiable.model.onnx_file import Model, parse_proto
 from verifiable.model.shapes import bind
 
@@ -88,8 +88,18 @@ def _reduced(first: Analysis) -> onnx.GraphProto:
         if graph == before:
             break
     graph = to_graph(_again(lower_batchnorm(_again(graph, first, neutral)), first, neutral))
+    _refuse_copies(graph, {short: name for name, short in neutral.items()})
     names = _restored(graph, {short: name for name, short in neutral.items()})
     return renamed(graph, names, labels)
+
+
+def _refuse_copies(graph: onnx.GraphProto, original: Mapping[str, str]) -> None:
+    """What simplifying could not remove of Identity copies an output; of an input, there would be nothing to prove."""
+    inputs = {value.name for value in graph.input}
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in inputs:
+            reason = f"this output is input {shown(original[node.input[0]])}, unchanged"
+            raise refusal([Defect(where=original[node.output[0]], reason=reason, fix="remove it from the model")])
 
 
 def _again(graph: onnx.GraphProto, first: Analysis, neutral: Mapping[str, str]) -> Analysis:
