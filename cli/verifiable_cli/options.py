@@ -57,14 +57,14 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 def visibility_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--input``, ``--output`` and ``--weights``: who sees what."""
-    for name, choices, default in (
-        ("weights", WEIGHT_VISIBILITIES, "fixed"),
-        ("output", VALUE_VISIBILITIES, "public"),
-        ("input", VALUE_VISIBILITIES, "public"),
+    for name, choices, default, help_text in (
+        ("weights", WEIGHT_VISIBILITIES, "fixed", "How the weights are bound."),
+        ("output", VALUE_VISIBILITIES, "public", "Who sees the outputs."),
+        ("input", VALUE_VISIBILITIES, "public", "Who sees the inputs."),
     ):
         function = click.option(
             f"--{name}", f"{name}_visibility", type=click.Choice(choices), default=default, show_default=True,
-            help={"weights": "How the weights are bound.", "output": "Who sees the outputs.", "input": "Who sees the inputs."}[name],
+            help=help_text,
         )(function)  # fmt: skip
     return function
 

@@ -37,9 +37,8 @@ def command(circuit: Path, input: Path, as_json: bool) -> None:
         )  # fmt: skip
         return
     for one in ran:
-        output.result(
-            f"{output.one_line(one.name)}: {output.shape('int64', one.integers.shape)} x {one.scale:g}, largest error {one.max_error:.3g}"
-        )
+        kind = output.shape("int64", one.integers.shape)
+        output.result(f"{output.one_line(one.name)}: {kind} x {one.scale:g}, largest error {one.max_error:.3g}")
         rows = [("element", "integer", "value", "float model")]
         for i, (integer, value, reference) in enumerate(
             zip(one.integers.ravel(), one.values.ravel(), one.reference.ravel(), strict=True)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guided tour: a real model, a real sample, every step as a user would take it, and two forgeries caught.
+
+Everything happens in a folder of its own and is gone afterwards; the steps are told to whoever listens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from verifiable import compiling
+from verifiable.blobs import LocalBlobs
+from verifiable.catalogue import Entry
+from verifiable.claim import Claim, ClaimedTensor
+from verifiable.compiling import Compiled
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import FatalStateError, VerificationError
+from verifiable.keys.signer import Signer, generate
+from verifiable.proving import ProvedReceipt, prove
+from verifiable.receipt import Evidence, Receipt, make_receipt
+from verifiable.trust import TrustRoot
+from verifiable.verify.verified import Verified
+from verifiable.verify.verifier import Verifier
+from verifiable.zk.ezkl.system import EzklSystem
+from verifiable.zk.registry import Stores
+from verifiable.zk.srs.store import SrsStore
+from verifiable.zk.system import Progress, no_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgery:
+    """A receipt with one output changed, and the error that it met."""
+
+    description: str
+    error: VerificationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tour:
+    """One entry taken through compile, prove, verify and two forgeries; each step returns what it made."""
+
+    entry: Entry
+    folder: Path
+    stores: Stores
+    system: EzklSystem
+    progress: Progress = no_progress
+
+    @property
+    def systems(self) -> dict[str, Any]:
+        return {self.system.id: self.system}
+
+    def compile(self) -> Compiled:
+        """The circuit, on a development setup made here and now."""
+        return compiling.compile(
+            self.entry.model, calibration=self.entry.calibration, max_error=self.entry.max_error, srs="dev-insecure",
+            stores=self.stores, progress=self.progress,
+        )  # fmt: skip
+
+    def prove(self, compiled: Compiled) -> ProvedReceipt:
+        """A signed receipt for the held-out sample."""
+        return prove(
+            compiled.prover, self.entry.sample, signer=generate(self.folder / "node.pem"), node="demo", systems=self.systems,
+            progress=self.progress,
+        )  # fmt: skip
+
+    def verify(self, compiled: Compiled, receipt: bytes) -> Verified:
+        """As a stranger who knows the circuit's id and nothing else."""
+        verifier = Verifier(TrustRoot.pin(compiled.circuit.id), self.systems)
+        return verifier.verify(receipt, now=datetime.now(UTC), allow_dev_srs=True)
+
+    def forgeries(self, compiled: Compiled, proved: ProvedReceipt) -> tuple[Forgery, ...]:
+        """One output changed by one unit: under the old signature, and signed again by the forger. Both must fail."""
+        changed = _change(proved.receipt.claim, 0)
+        forger = generate(self.folder / "forger.pem")
+        resigned = _resign(changed, proved.receipt, compiled, forger)
+        return (
+            self._caught("one output changed", compiled, dataclasses.replace(proved.receipt, claim=changed)),
+            self._caught("the same, signed again by the forger", compiled, resigned),
+        )
+
+    def _caught(self, description: str, compiled: Compiled, receipt: Receipt) -> Forgery:
+        try:
+            self.verify(compiled, receipt.encode())
+        except VerificationError as error:
+            return Forgery(description=description, error=error)
+        raise FatalStateError(
+            f"a forged receipt verified: {description}", hint="do not trust this installation; please report it"
+        )
+
+
+@contextmanager
+def tour(entry: Entry, folder: Path, *, progress: Progress = no_progress) -> Iterator[Tour]:
+    """The tour of ``entry`` with keys, setups and caches below ``folder``."""
+    stores = Stores(blobs=LocalBlobs(folder / "blobs"), srs=SrsStore(folder / "srs"))
+    system = EzklSystem(stores.blobs, stores.srs)
+    try:
+        yield Tour(entry=entry, folder=folder, stores=stores, system=system, progress=progress)
+    finally:
+        system.close()
+
+
+def _change(claim: Claim, index: int) -> Claim:
+    """The claim with one more unit in the first element of output ``index``, and everything else made consistent with it."""
+    output = claim.outputs[index]
+    assert output.value is not None
+    integers = output.value.array().copy()
+    integers.ravel()[0] += 1
+    forged = ClaimedTensor.public(output.name, Tensor.from_array(integers), scale=output.scale)
+    return dataclasses.replace(claim, outputs=(*claim.outputs[:index], forged, *claim.outputs[index + 1 :]))
+
+
+def _resign(claim: Claim, receipt: Receipt, compiled: Compiled, signer: Signer) -> Receipt:
+    evidence = [Evidence(descriptor=e.descriptor, data=e.data) for e in receipt.evidence]
+    return make_receipt(dataclasses.replace(claim, public_key=signer.public_key), evidence, signer, compiled.prover.verifier)
+
+
+__all__ = ["Forgery", "Tour", "tour"]
