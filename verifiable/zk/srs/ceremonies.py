@@ -10,7 +10,7 @@ documents. The digests for k = 1 to 26 are those that ezkl builds in. The points
 the k = 1 file is a function of s.G1 and s.G2, and rebuilding it from them gives exactly the listed SHA-256 (a test does).
 They come from the k = 3 file kept in sifnoc/plonkish-fibonacci-sample, whose SHA-256 is the listed one, and whose cuts to k = 2
 and k = 1 have the listed ones too. That k of 4 and more hold the same secret rests on the converter, and on uses of
-larger files: scroll's prover compares this s.G2 on loading its (``PARAMS_G2_SECRET_POWER``, k = 20 to 26), and public EVM
+larger files: scroll's prover carries this s.G2 (``PARAMS_G2_SECRET_POWER``, for its k = 20 to 26), and public EVM
 verifiers generated from them carry it. A listed file that held another secret would be refused by the store, not renamed.
 
 ``axiom-perpetual-powers-of-tau`` (challenge 78, by Axiom's documentation): the k = 14 file of SHA-256 8977c9ee..., which passes

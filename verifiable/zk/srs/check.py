@@ -112,7 +112,7 @@ def _check_generator(block: bytes, start: int, generator: bytes) -> None:
 
 
 def _refuse_small_secret(s_g1: Affine) -> None:
-    """Step 4: ``s = a * 2^10 + b`` up to sign, for ``a, |b| <= 2^10``: compare x-coordinates of ``b G`` and ``(s - a 2^10) G``."""
+    """Step 4: ``s = a * 2^10 + b`` up to sign, ``a, |b| <= 2^10``: compare x-coordinates of ``b G`` and ``(s - a 2^10) G``."""
     multiples: list[Jacobian] = [curve.IDENTITY]
     for _ in range(_SMALL_STEPS):
         multiples.append(curve.add_affine(multiples[-1], GENERATOR))

@@ -132,7 +132,8 @@ class _Transfer:
                 self._save(response, url, target, size)
         except urllib.error.HTTPError as error:
             error.close()
-            raise NetworkError(f"SRS: {url}: HTTP {error.code} {error.reason}", hint="try another mirror") from error
+            meaning = "redirects too often" if 300 <= error.code < 400 else http.client.responses.get(error.code, "")
+            raise NetworkError(f"SRS: {url}: HTTP {error.code} {meaning}".rstrip(), hint="try another mirror") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise NetworkError(f"SRS: {url}: {_reason(error)}", hint="check the network, or try another mirror") from error
 
@@ -174,6 +175,8 @@ def _write(stream: IO[bytes], block: bytes, target: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
+    """One printable line: part of it may be the server's own words."""
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
         error = error.reason
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    return "".join(c if c.isprintable() else " " for c in text)[:200]
