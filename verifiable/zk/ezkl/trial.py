@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs without a proof: what the circuit computes of calibration samples, and how large its values get doing so."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import MalformedError, UnsupportedError
+from verifiable.zk.circuit import TensorSpec
+from verifiable.zk.ezkl import steps
+from verifiable.zk.ezkl.process import Child
+from verifiable.zk.ezkl.settings import EzklSettings
+from verifiable.zk.quantise import quantise
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sample = Mapping[str, NDArray[np.generic]]
+
+#: A quarter of the calibrated span is added at both ends: unseen data reach a little further than the samples.
+MARGIN = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """An input's name, dtype and shape, with the range in its own unit that a circuit is to take."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+    def spec(self, bits: int, bound: int) -> TensorSpec:
+        """In integers at ``bits`` after the binary point, rounded outwards, never beyond ``bound``."""
+        low, high = math.floor(self.low * 2.0**bits), math.ceil(self.high * 2.0**bits)
+        return TensorSpec(
+            name=self.name, dtype=self.dtype, shape=self.shape, scale=2.0**-bits, low=max(low, -bound), high=min(high, bound)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one circuit computed: integers per sample and output, scales in bits, and the extremes that entered a lookup."""
+
+    integers: tuple[Mapping[str, NDArray[np.int64]], ...]
+    scales: Mapping[str, int]
+    lookup_low: int
+    lookup_high: int
+
+    def values(self) -> tuple[Mapping[str, NDArray[np.float64]], ...]:
+        """Integers times scale, in double precision."""
+        return tuple({name: array * 2.0 ** -self.scales[name] for name, array in sample.items()} for sample in self.integers)
+
+
+def ends(samples: Sequence[Sample]) -> tuple[Ends, ...]:
+    """The calibrated range of each input, widened for floats. Raises MalformedError for data that calibrate nothing."""
+    import numpy as np
+
+    if not samples:
+        raise MalformedError("calibration: no samples", hint="give at least one, better some hundred")
+    found = []
+    for name, first in samples[0].items():
+        arrays: list[Any] = []
+        for index, sample in enumerate(samples):
+            if set(sample) != set(samples[0]):
+                raise MalformedError(f"calibration: sample {index} has other inputs than sample 0")
+            if sample[name].shape != first.shape or sample[name].dtype != first.dtype:
+                raise MalformedError(f"calibration: sample {index}, input {name!r}: shape or dtype differs from sample 0")
+            if not np.isfinite(sample[name].astype(np.float64)).all():
+                raise MalformedError(f"calibration: sample {index}, input {name!r} holds a value that is not finite")
+            arrays.append(sample[name].astype(np.float64))
+        low, high = float(min(a.min() for a in arrays)), float(max(a.max() for a in arrays))
+        margin = MARGIN * (high - low) if first.dtype.kind == "f" else 0.0
+        found.append(Ends(name=name, dtype=first.dtype.name, shape=first.shape, low=low - margin, high=high + margin))
+    return tuple(found)
+
+
+def run(
+    child: Child, program: bytes, settings: EzklSettings, inputs: Sequence[Ends], outputs: Mapping[str, tuple[int, ...]],
+    samples: Sequence[Sample],
+) -> Run:  # fmt: skip
+    """Compile, and run every sample. Raises UnsupportedError where a value is beyond what the circuit can hold."""
+    import numpy as np
+
+    bound = settings.parameters.bound
+    specs = [end.spec(bits, bound) for end, bits in zip(inputs, settings.input_scales, strict=True)]
+    results = [
+        TensorSpec(name=name, dtype="float64", shape=shape, scale=2.0**-bits, low=-bound, high=bound)
+        for (name, shape), bits in zip(outputs.items(), settings.output_scales, strict=True)
+    ]
+    steps.compile_circuit(child, program, settings)
+    integers, lows, highs = [], [0], [0]
+    for sample in samples:
+        given = {spec.name: quantise(Tensor.from_array(sample[spec.name]), spec) for spec in specs}
+        witness = steps.witness(child, specs, results, given)
+        integers.append({name: tensor.array().astype(np.int64) for name, tensor in witness.outputs.items()})
+        low, high = _lookup_extremes(child)
+        lows.append(low)
+        highs.append(high)
+    scales = dict(zip(outputs, settings.output_scales, strict=True))
+    return Run(integers=tuple(integers), scales=scales, lookup_low=min(lows), lookup_high=max(highs))
+
+
+def succeeds(
+    child: Child, program: bytes, settings: EzklSettings, inputs: Sequence[Ends], outputs: Mapping[str, tuple[int, ...]],
+    samples: Sequence[Sample],
+) -> bool:  # fmt: skip
+    """Whether every sample can be run with these digits."""
+    try:
+        run(child, program, settings, inputs, outputs, samples)
+    except UnsupportedError:
+        return False
+    except MalformedError:  # an input that these digits cannot hold
+        return False
+    return True
+
+
+def _lookup_extremes(child: Child) -> tuple[int, int]:
+    """From the witness that ezkl has just written; it holds integers beyond what our strict reader takes."""
+    document = json.loads(child.read("witness.json"))
+    return int(document["min_lookup_inputs"]), int(document["max_lookup_inputs"])
