@@ -169,6 +169,17 @@ def test_build_refuses_what_does_not_belong_to_the_circuit() -> None:
         Claim.build(inputs=run.inputs, proved=other, **common)  # type: ignore[arg-type]
 
 
+def test_a_value_of_another_type_than_claimed() -> None:
+    value = Tensor.from_array(np.zeros((1, 3), np.float32))
+    with pytest.raises(MalformedError, match="another type"):
+        ClaimedTensor(name="x", dtype="float32", shape=(3, 1), digest=value.digest, value=value)
+
+
+def test_an_unknown_field_is_named() -> None:
+    with pytest.raises(MalformedError, match="statement: unknown field 'extra'"):
+        Claim.parse(_changed(CLAIM, lambda d: d.update(extra=1)))
+
+
 def test_descriptor() -> None:
     assert EvidenceDescriptor.of(b"abc", kind="zk", media_type="m").size == 3
 

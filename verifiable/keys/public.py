@@ -41,7 +41,7 @@ def parse_public_key_pem(pem: bytes, *, what: str = "public key") -> bytes:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    if len(pem) > MAX_KEY_SIZE or b"PRIVATE" in pem:
+    if len(pem) > MAX_KEY_SIZE:
         raise MalformedError(f"{what}: not a PEM public key", hint="expected a block '-----BEGIN PUBLIC KEY-----'")
     try:
         key = serialization.load_pem_public_key(pem)
