@@ -36,7 +36,8 @@ class Unknown(Exception):  # noqa: N818 - never leaves this module
 class Bounds:
     """``decomposed``: the largest magnitude that is written in digits; ``largest``: of any value, in integers.
 
-    ``inexact``: quotients; each may be rounded either way by the prover, so there is slack in the result. ``scales``: of the outputs, to hold against ezkl's own.
+    ``inexact``: operators that end in quotients, which the prover may round either way. ``scales``: of the outputs, to hold
+    against ezkl's own.
     """
 
     decomposed: int

@@ -186,7 +186,8 @@ def _cells(option: Option) -> tuple[str, ...]:
     p, c = option.parameters, option.cost
     return (
         str(p.param_scale), str(p.scale_rebase_multiplier), str(p.num_inner_cols), f"{p.decomp_legs} of {p.decomp_base}",
-        f"{c.rows:,}", str(c.logrows), f"{option.divisions:,}", f"{c.seconds:.2f}", f"{c.memory / 1e6:,.0f} MB", f"{c.proving_key / 1e6:,.1f} MB",
+        f"{c.rows:,}", str(c.logrows), f"{option.divisions:,}",
+        f"{c.seconds:.2f}", f"{c.memory / 1e6:,.0f} MB", f"{c.proving_key / 1e6:,.1f} MB",
     )  # fmt: skip
 
 

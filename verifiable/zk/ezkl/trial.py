@@ -56,7 +56,9 @@ class Run:
 
     def values(self) -> tuple[Mapping[str, NDArray[np.float64]], ...]:
         """Integers times scale, in double precision."""
-        return tuple({name: array * 2.0 ** -self.scales[name] for name, array in sample.items()} for sample in self.integers)
+        return tuple(
+            {name: array.astype("f8") * 2.0 ** -self.scales[name] for name, array in sample.items()} for sample in self.integers
+        )
 
 
 def ends(samples: Sequence[Sample]) -> tuple[Ends, ...]:
@@ -82,44 +84,46 @@ def ends(samples: Sequence[Sample]) -> tuple[Ends, ...]:
     return tuple(found)
 
 
-def run(
-    child: Child, program: bytes, settings: EzklSettings, inputs: Sequence[Ends], outputs: Mapping[str, tuple[int, ...]],
-    samples: Sequence[Sample],
-) -> Run:  # fmt: skip
-    """Compile, and run every sample. Raises UnsupportedError where a value is beyond what the circuit can hold."""
-    import numpy as np
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A program to be run in a child: its inputs in the model's order, its outputs' shapes by name in theirs."""
 
-    bound = settings.parameters.bound
-    specs = [end.spec(bits, bound) for end, bits in zip(inputs, settings.input_scales, strict=True)]
-    results = [
-        TensorSpec(name=name, dtype="float64", shape=shape, scale=2.0**-bits, low=-bound, high=bound)
-        for (name, shape), bits in zip(outputs.items(), settings.output_scales, strict=True)
-    ]
-    steps.compile_circuit(child, program, settings)
-    integers, lows, highs = [], [0], [0]
-    for sample in samples:
-        given = {spec.name: quantise(Tensor.from_array(sample[spec.name]), spec) for spec in specs}
-        witness = steps.witness(child, specs, results, given)
-        integers.append({name: tensor.array().astype(np.int64) for name, tensor in witness.outputs.items()})
-        low, high = _lookup_extremes(child)
-        lows.append(low)
-        highs.append(high)
-    scales = dict(zip(outputs, settings.output_scales, strict=True))
-    return Run(integers=tuple(integers), scales=scales, lookup_low=min(lows), lookup_high=max(highs))
+    child: Child
+    program: bytes
+    inputs: tuple[Ends, ...]
+    outputs: Mapping[str, tuple[int, ...]]
 
+    def specs(self, settings: EzklSettings) -> list[TensorSpec]:
+        """The inputs in integers under these settings."""
+        pairs = zip(self.inputs, settings.input_scales, strict=True)
+        return [end.spec(bits, settings.parameters.bound) for end, bits in pairs]
 
-def succeeds(
-    child: Child, program: bytes, settings: EzklSettings, inputs: Sequence[Ends], outputs: Mapping[str, tuple[int, ...]],
-    samples: Sequence[Sample],
-) -> bool:  # fmt: skip
-    """Whether every sample can be run with these digits."""
-    try:
-        run(child, program, settings, inputs, outputs, samples)
-    except UnsupportedError:
-        return False
-    except MalformedError:  # an input that these digits cannot hold
-        return False
-    return True
+    def run(self, settings: EzklSettings, samples: Sequence[Sample]) -> Run:
+        """Compile, and run every sample. Raises UnsupportedError where a value is beyond what the circuit can hold."""
+        import numpy as np
+
+        bound, specs = settings.parameters.bound, self.specs(settings)
+        results = [
+            TensorSpec(name=name, dtype="float64", shape=shape, scale=2.0**-bits, low=-bound, high=bound)
+            for (name, shape), bits in zip(self.outputs.items(), settings.output_scales, strict=True)
+        ]
+        steps.compile_circuit(self.child, self.program, settings)
+        integers, extremes = [], [0]
+        for sample in samples:
+            given = {spec.name: quantise(Tensor.from_array(sample[spec.name]), spec) for spec in specs}
+            witness = steps.witness(self.child, specs, results, given)
+            integers.append({name: tensor.array().astype(np.int64) for name, tensor in witness.outputs.items()})
+            extremes += _lookup_extremes(self.child)
+        scales = dict(zip(self.outputs, settings.output_scales, strict=True))
+        return Run(integers=tuple(integers), scales=scales, lookup_low=min(extremes), lookup_high=max(extremes))
+
+    def succeeds(self, settings: EzklSettings, samples: Sequence[Sample]) -> bool:
+        """Whether every sample can be run with these digits; MalformedError: they cannot even hold an input."""
+        try:
+            self.run(settings, samples)
+        except (UnsupportedError, MalformedError):
+            return False
+        return True
 
 
 def _lookup_extremes(child: Child) -> tuple[int, int]:
