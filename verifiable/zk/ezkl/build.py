@@ -60,13 +60,14 @@ def build(
     ezkl cannot prove the program so, FatalStateError for memory, deadline and disk.
     """
     check_visibility(visibility)
+    _check_booleans(inputs, visibility)
     if srs.logrows < parameters.logrows:
         raise UnsupportedError(
             f"the setup has 2^{srs.logrows} rows, the circuit needs 2^{parameters.logrows}",
             hint=f"`verifiable srs fetch {parameters.logrows}`, or choose a smaller circuit",
         )
     with job(limits=limits, progress=progress) as child:
-        settings = steps.make_settings(child, program, parameters, visibility)
+        settings, plan = steps.make_settings(child, program, parameters, visibility)
         specs = _output_specs(settings, outputs)
         steps.compile_circuit(child, program, settings)
         weights = _weights(child, settings, inputs, specs)
@@ -76,7 +77,7 @@ def build(
     parts = {
         "settings": (settings.data, SETTINGS_MEDIA_TYPE),
         "verifying-key": (vk, VK_MEDIA_TYPE),
-        "proof-format": (instances.format_document(size), instances.FORMAT_MEDIA_TYPE),
+        "proof-format": (instances.format_document(size, plan.divisions), instances.FORMAT_MEDIA_TYPE),
         "fidelity": (fidelity, FIDELITY_MEDIA_TYPE),
         "srs": (srs_part, verifier_srs.MEDIA_TYPE),
         **({} if weights is None else {"weights-commitment": (weights, WEIGHTS_MEDIA_TYPE)}),
@@ -124,6 +125,16 @@ def _output_specs(settings: EzklSettings, outputs: Sequence[TensorLike]) -> tupl
             )
         specs.append(TensorSpec(name=output.name, dtype=output.dtype, shape=shape, scale=2.0**-bits, low=-bound, high=bound))
     return tuple(specs)
+
+
+def _check_booleans(inputs: Sequence[TensorSpec], visibility: Visibility) -> None:
+    """ezkl ties a boolean input to 0 and 1 only where it is public; elsewhere a prover could use any number for it."""
+    for spec in inputs:
+        if spec.dtype == "bool" and visibility.inputs != "public":
+            raise UnsupportedError(
+                f"input {spec.name!r}: a boolean cannot be {visibility.inputs}: ezkl does not tie it to 0 and 1",
+                hint="make the inputs public, or the input a float",
+            )
 
 
 def _weights(child: Child, settings: EzklSettings, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bytes | None:

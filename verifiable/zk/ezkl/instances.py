@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from verifiable.encoding import json
+from verifiable.encoding.record import Record
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, FatalStateError, MalformedError, UnsupportedError
 from verifiable.zk.circuit import Circuit, TensorSpec
@@ -81,17 +82,25 @@ def proof_document(instances: Sequence[str], proof: bytes) -> bytes:
     )  # fmt: skip
 
 
-def format_document(size: int) -> bytes:
-    """The part that pins the proof's length: ezkl itself ignores what follows a proof, and so one proof would have many files."""
-    return json.canonical({"size": size})
+def format_document(size: int, divisions: int) -> bytes:
+    """The part that pins the proof's length: ezkl itself ignores what follows a proof, and so one proof would have many files.
+
+    ``divisions`` counts the values that the prover may round up or down as it likes.
+    """
+    return json.canonical({"divisions": divisions, "size": size})
+
+
+def read_format(part: bytes) -> tuple[int, int]:
+    """``(size, divisions)``. Raises MalformedError."""
+    record = Record(json.parse_canonical(part, what="ezkl proof format", max_size=1024), "ezkl proof format")
+    size, divisions = record.integer("size", minimum=1, maximum=MAX_PROOF_SIZE), record.integer("divisions")
+    record.done()
+    return size, divisions
 
 
 def check_proof(proof: bytes, format_part: bytes) -> None:
     """``proof`` has exactly the length that the circuit pins. Raises MalformedError."""
-    document = json.parse_canonical(format_part, what="ezkl proof format", max_size=1024)
-    size = document.get("size") if isinstance(document, dict) and set(document) == {"size"} else None
-    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MAX_PROOF_SIZE:
-        raise MalformedError("ezkl proof format: expected the size of a proof")
+    size, _ = read_format(format_part)
     if len(proof) != size:
         raise MalformedError(f"ezkl proof: {len(proof):,} bytes, a proof for this circuit has exactly {size:,}")
 

@@ -13,7 +13,9 @@ from verifiable.encoding.tensor import Tensor
 from verifiable.errors import FatalStateError, UnsupportedError
 from verifiable.zk.circuit import TensorSpec, Visibility
 from verifiable.zk.ezkl import instances
+from verifiable.zk.ezkl import plan as plans
 from verifiable.zk.ezkl.parameters import EzklParameters
+from verifiable.zk.ezkl.plan import Plan
 from verifiable.zk.ezkl.process import Child, Refusal
 from verifiable.zk.ezkl.settings import EzklSettings, canonicalise
 
@@ -31,21 +33,38 @@ class Witness:
     weight_hash: str | None
 
 
-def make_settings(child: Child, program: bytes, parameters: EzklParameters, visibility: Visibility) -> EzklSettings:
-    """Lay the program out with these parameters; the canonical settings. Raises UnsupportedError where ezkl cannot."""
-    paths = {"model": child.write(_MODEL, program), "settings": str(child.folder / _SETTINGS)}
+def make_settings(child: Child, program: bytes, parameters: EzklParameters, visibility: Visibility) -> tuple[EzklSettings, Plan]:
+    """Lay the program out with these parameters: canonical settings, and the plan. Raises UnsupportedError where ezkl cannot."""
+    paths = {"model": child.write(_MODEL, laid_out(program, visibility)), "settings": str(child.folder / _SETTINGS)}
+    request = {"run_args": parameters.run_args(visibility), **paths}
     try:
-        child.ask("laying out the circuit", {"op": "settings", "run_args": parameters.run_args(visibility), **paths})
+        plan = plans.parse(child.ask("laying out the circuit", {"op": "table", **request}))
+        plan.check()
+        if visibility.inputs == "hashed":
+            plan.check_bounded()
+        child.ask("laying out the circuit", {"op": "settings", **request})
     except Refusal as refusal:
         raise UnsupportedError(
             f"ezkl cannot lay out this model: {refusal.message}", hint="`verifiable check` names what cannot be proved"
         ) from refusal
-    return EzklSettings.parse(canonicalise(child.read(_SETTINGS)))
+    return EzklSettings.parse(canonicalise(child.read(_SETTINGS))), plan
+
+
+def laid_out(program: bytes, visibility: Visibility) -> bytes:
+    """What ezkl is given: the program, where inputs are hashed with a bound on them, which ezkl itself sets only otherwise."""
+    if visibility.inputs != "hashed":
+        return program
+    from verifiable.model.bounding import bound_inputs
+
+    return bound_inputs(program)
 
 
 def compile_circuit(child: Child, program: bytes, settings: EzklSettings) -> None:
     """Make ezkl's own form of the circuit; it differs from run to run, so it is never kept."""
-    request = {"model": child.write(_MODEL, program), "settings": child.write(_SETTINGS, settings.data)}
+    request = {
+        "model": child.write(_MODEL, laid_out(program, settings.visibility)),
+        "settings": child.write(_SETTINGS, settings.data),
+    }
     child.ask("compiling the circuit", {"op": "compile", "compiled": str(child.folder / COMPILED), **request})
 
 

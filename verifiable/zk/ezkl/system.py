@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from verifiable.blobs import LocalBlobs
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, FatalStateError, MalformedError, ProofError, TrustError, UnsupportedError
-from verifiable.zk.circuit import Circuit, VerifierCircuit
+from verifiable.zk.circuit import Circuit, Setup, VerifierCircuit
 from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
 from verifiable.zk.ezkl.build import SYSTEM, make_proving_key
 from verifiable.zk.ezkl.process import Child, Refusal, WarmChild, job, one_line
@@ -55,7 +55,7 @@ class EzklSystem:
         """
         settings = _settings(circuit.verifier)
         _check_inputs(circuit.circuit, integers)
-        srs = self._setup(circuit.circuit)
+        srs = self._find_setup(circuit.circuit)
         with job(limits=limits, progress=progress) as child:
             steps.compile_circuit(child, circuit.program, settings)
             witness = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers)
@@ -64,7 +64,10 @@ class EzklSystem:
             found, proof = steps.prove(child, srs.path, self._proving_key(child, circuit, settings, srs))
             seconds = child.seconds
         if found != expected:
-            raise FatalStateError("ezkl proved another instance than the one it was asked for")
+            raise FatalStateError(
+                "ezkl proved another instance than the one it was asked for",
+                hint="the circuit's program, settings or weights commitment do not belong together; compile the model again",
+            )
         try:
             progress("verifying", None)
             self.verify(circuit.verifier, public, proof)
@@ -80,12 +83,13 @@ class EzklSystem:
     def verify(self, circuit: VerifierCircuit, public: Public, proof: bytes) -> None:
         """Return if the proof holds for exactly this instance.
 
-        1. the circuit is one of ours, and its settings say what ``circuit.json`` says; 2. the verifier's setup is well-formed;
-        3. the instances are rebuilt from ``public``; 4. the proof has the pinned length; 5. ezkl accepts. Raises ProofError,
-        BindingError, MalformedError, UnsupportedError; FatalStateError when the verifier itself failed, which is no verdict.
+        1. the circuit is one of ours, and its settings say what ``circuit.json`` says; 2. its ``srs`` part belongs to the setup
+        that it names; 3. the instances are rebuilt from ``public``; 4. the proof has the pinned length; 5. ezkl accepts. Raises
+        ProofError, BindingError, MalformedError, UnsupportedError; FatalStateError when the verifier itself failed, which is no
+        verdict.
         """
         settings = _settings(circuit)  # 1
-        srs = verifier_srs.check(circuit.parts["srs"])  # 2
+        verifier_srs.check(circuit.parts["srs"], _setup(circuit.circuit))  # 2
         rebuilt = instances.build(circuit.circuit, public, _weights(circuit), self._commit)  # 3
         instances.check_proof(proof, circuit.parts["proof-format"])  # 4
         document = instances.proof_document(rebuilt, proof)
@@ -97,7 +101,7 @@ class EzklSystem:
                 proof=child.write("proof.json", document),
                 settings=self._warm.keep(digests["settings"], settings.data),
                 vk=self._warm.keep(digests["verifying-key"], circuit.parts["verifying-key"]),
-                srs=self._warm.keep(digests["srs"], srs),
+                srs=self._warm.keep(digests["srs"], circuit.parts["srs"]),
                 seconds=VERIFY_SECONDS,
             )
 
@@ -134,6 +138,25 @@ class EzklSystem:
             result: dict[str, Tensor] = self._warm.use(question)
         return result
 
+    def caveats(self, circuit: VerifierCircuit) -> tuple[str, ...]:
+        """What a proof for this circuit does *not* establish, one line each; for reports. Raises like the checks of a circuit."""
+        _settings(circuit)
+        _, divisions = instances.read_format(circuit.parts["proof-format"])
+        visibility = circuit.circuit.visibility
+        found = []
+        if divisions:
+            found.append(
+                f"rounding: each of {divisions:,} rescaled values may have been rounded up or down as the prover liked,"
+                " so outputs may differ by a few units in the last place from those of an honest run"
+            )
+        if visibility.weights == "private":
+            found.append("weights: private, so the proof holds for some weights in this architecture, not for this model's")
+        if "hashed" in (visibility.inputs, visibility.outputs):
+            found.append("commitments: unsalted, so whoever can guess a hashed value can confirm the guess")
+        if "private" in (visibility.inputs, visibility.outputs):
+            found.append("private values: not bound, the proof says only that some exist")
+        return tuple(found)
+
     def close(self) -> None:
         """End the warm child; the next call starts another."""
         self._warm.close()
@@ -144,14 +167,14 @@ class EzklSystem:
             commitment: bytes = self._warm.use(lambda child: steps.poseidon(child, elements))
         return commitment
 
-    def _setup(self, circuit: Circuit) -> SrsInfo:
-        assert circuit.setup is not None
-        found = self._srs.by_digest(circuit.setup.digest)
+    def _find_setup(self, circuit: Circuit) -> SrsInfo:
+        named = _setup(circuit)
+        found = self._srs.by_digest(named.digest)
         if found is None:
-            way = "dev-insecure" if circuit.setup.insecure else "fetch"
+            way = "dev-insecure" if named.insecure else "fetch"
             raise TrustError(
-                f"the setup that this circuit was made with ({circuit.setup.ceremony}, {circuit.setup.digest}) is not here",
-                hint=f"`verifiable srs {way} {circuit.setup.logrows}`, or `verifiable srs import FILE`",
+                f"the setup that this circuit was made with ({named.ceremony}, {named.digest}) is not on this machine",
+                hint=f"`verifiable srs {way} {named.logrows}`, or `verifiable srs import FILE`",
             )
         return found
 
@@ -185,6 +208,12 @@ def _settings(circuit: VerifierCircuit) -> EzklSettings:
     settings = EzklSettings.parse(circuit.parts["settings"])
     settings.check(named, weights=_WEIGHTS in circuit.parts)
     return settings
+
+
+def _setup(circuit: Circuit) -> Setup:
+    if circuit.setup is None:
+        raise MalformedError("circuit: an ezkl circuit names its setup")
+    return circuit.setup
 
 
 def _weights(circuit: VerifierCircuit) -> bytes | None:

@@ -1,52 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of a setup that a verifier needs: the generators and s·G2, 388 bytes of however many megabytes.
+"""The part of a setup that a verifier needs: G1, s·G1, G2 and s·G2, as the smallest file of the same setup (516 bytes).
 
-A KZG opening is checked by one pairing equation over G1, G2 and s·G2 (Kate, Zaverucha, Goldberg 2010); the powers in G1 are for
-provers. The file is the same raw format at k = 0: ``u32le k | G1 powers (1) | G1 Lagrange (1) | G2 | s·G2``, coordinates in
-Montgomery form, little-endian.
+A KZG opening is checked by one pairing equation over G1, G2 and s·G2 (Kate, Zaverucha, Goldberg 2010); the higher powers are for
+provers. s·G1 is there so that the fingerprint can be computed again: a circuit that names a ceremony is held to that
+ceremony's points, not to the name.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
-from verifiable.errors import FatalStateError, MalformedError
+from verifiable.errors import BindingError, MalformedError
+from verifiable.zk.circuit import Setup
+from verifiable.zk.srs import ceremonies
+from verifiable.zk.srs import format as srs_format
+from verifiable.zk.srs.format import Srs
 
 MEDIA_TYPE = "application/vnd.verifiable.ezkl.verifier-srs.v1"
-SIZE = 4 + 2 * 64 + 2 * 128
-_BASE = 21888242871839275222246405745257275088696311157297823662689037894645226208583
-_G2 = (
-    10857046999023057135944570762232829481370756359578518086990519993285655852781,
-    11559732032986387107991004021392285783925812861821192530917403151452391805634,
-    8495653923123431417604973247489272438418190587263600148770280649306958101930,
-    4082367875863433681332203403145435568316851327593401208105741076214120093531,
-)
-
-
-def _montgomery(*coordinates: int) -> bytes:
-    return b"".join((x * 2**256 % _BASE).to_bytes(32, "little") for x in coordinates)
-
-
-_HEAD = (0).to_bytes(4, "little") + 2 * _montgomery(1, 2) + _montgomery(*_G2)
+_LOGROWS = 1
 
 
 def cut(path: Path) -> bytes:
-    """The verifier's part of the setup file at ``path``. Raises MalformedError, FatalStateError."""
-    try:
-        with path.open("rb") as stream:
-            first = stream.read(4 + 64)
-            stream.seek(-256, 2)
-            last = stream.read(256)
-    except OSError as error:
-        raise FatalStateError(f"setup: cannot read {path}: {error.strerror or error}") from error
-    return check((0).to_bytes(4, "little") + 2 * first[4:] + last)
+    """The verifier's part of the setup file at ``path``. Raises MalformedError, VerificationError."""
+    with Srs.open(path) as srs:
+        return srs_format.cut(srs, _LOGROWS)
 
 
-def check(data: bytes) -> bytes:
-    """``data`` if it is such a part with the standard generators, so that only s·G2 is the setup's own. Raises MalformedError."""
-    if len(data) != SIZE or not data.startswith(_HEAD):
-        raise MalformedError("verifier's setup: not the standard generators of BN254 and one more point")
-    tail = [int.from_bytes(data[i : i + 32], "little") for i in range(SIZE - 128, SIZE, 32)]
-    if max(tail) >= _BASE or not any(tail):
-        raise MalformedError("verifier's setup: s·G2 is not a point in canonical form")
-    return data
+def check(data: bytes, setup: Setup) -> None:
+    """``data`` is the verifier's part of exactly the setup that the circuit names.
+
+    Raises MalformedError (not such a part), BindingError (another setup's, or one that does not bear this ceremony's name).
+    """
+    fingerprint = _fingerprint(data)
+    if fingerprint != setup.fingerprint.value:
+        raise BindingError("the verifier's part of the setup has another fingerprint than the setup that circuit.json names")
+    known = ceremonies.ceremony_of(setup.fingerprint)
+    if known != setup.ceremony and (known is not None or setup.ceremony not in {ceremonies.UNKNOWN, ceremonies.DEV_INSECURE}):
+        raise BindingError(
+            f"circuit.json names the setup {setup.ceremony[:40]!r}, its points are those of {known or 'no known ceremony'}",
+            hint="do not use this circuit: whoever made it may hold the setup's secret",
+        )
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(data: bytes) -> bytes:
+    srs = Srs.parse(data)
+    if srs.logrows != _LOGROWS or srs_format.cut(srs, _LOGROWS) != data:
+        raise MalformedError("verifier's setup: not the smallest file of a setup, in canonical form")
+    return srs_format.fingerprint(srs).value

@@ -97,15 +97,24 @@ def _version(_request: dict[str, Any]) -> Any:
     return ezkl.__version__
 
 
-def _settings(request: dict[str, Any]) -> Any:
-    ezkl = _ezkl()
+def _arguments(ezkl: Any, request: dict[str, Any]) -> Any:
     arguments = ezkl.PyRunArgs()
     for name, given in request["run_args"].items():
         if not hasattr(arguments, name):
             raise RuntimeError(f"ezkl knows no run argument {name!r}")
         value = tuple(given) if name == "lookup_range" else given
         setattr(arguments, name, [tuple(pair) for pair in given] if name == "variables" else value)
-    return ezkl.gen_settings(request["model"], request["settings"], py_run_args=arguments)
+    return arguments
+
+
+def _settings(request: dict[str, Any]) -> Any:
+    ezkl = _ezkl()
+    return ezkl.gen_settings(request["model"], request["settings"], py_run_args=_arguments(ezkl, request))
+
+
+def _table(request: dict[str, Any]) -> Any:
+    ezkl = _ezkl()
+    return ezkl.table(request["model"], py_run_args=_arguments(ezkl, request))
 
 
 def _run_args(_request: dict[str, Any]) -> Any:
@@ -160,8 +169,8 @@ def _gen_srs(request: dict[str, Any]) -> Any:
 
 
 _OPERATIONS = {
-    "version": _version, "run_args": _run_args, "settings": _settings, "compile": _compile, "setup": _setup, "witness": _witness,
-    "prove": _prove, "verify": _verify, "poseidon": _poseidon, "gen_srs": _gen_srs,
+    "version": _version, "run_args": _run_args, "settings": _settings, "table": _table, "compile": _compile, "setup": _setup,
+    "witness": _witness, "prove": _prove, "verify": _verify, "poseidon": _poseidon, "gen_srs": _gen_srs,
 }  # fmt: skip
 
 if __name__ == "__main__":
