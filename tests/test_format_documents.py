@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples in docs/formats are read by the code that they document."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import MalformedError
+from verifiable.trust import TrustRoot
+from verifiable.verify.policy import AllOf, SignedBy, parse_policy
+
+
+def _blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_tensor_example(checkout: Path) -> None:
+    document = checkout / "docs" / "formats" / "tensor.md"
+    *_, example = _blocks(document, "")
+    encoded = bytes.fromhex("".join(line.split("   ")[0] for line in example.splitlines()))
+    tensor = Tensor.parse(encoded)
+    assert tensor == Tensor.from_array(np.array([[1, -2.5]], np.float32))
+    assert f"`{tensor.digest.hex}`" in document.read_text()
+
+
+def test_the_trust_root_and_policy_examples(checkout: Path) -> None:
+    trust_text, policy_text = _blocks(checkout / "docs" / "formats" / "trust.md", "toml")
+    trust = TrustRoot.parse(trust_text.encode())
+    assert [len(entries) for entries in (trust.keys, trust.circuits, trust.setups)] == [1, 1, 1]
+    policy = parse_policy(policy_text.encode())
+    assert isinstance(policy, AllOf)
+    assert policy.policies[2].policies[0] == SignedBy(key=trust.keys[0].digest)  # type: ignore[attr-defined]
+
+
+def test_every_documented_demand_is_known(checkout: Path) -> None:
+    text = (checkout / "docs" / "formats" / "trust.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+) = (.+?)` \|", text, re.MULTILINE)
+    assert len(rows) == 7
+    digest = "ab" * 32
+    for name, value in rows:
+        value = (
+            value.replace("<circuit id>", digest).replace("<key fingerprint>", digest).replace("{...}, ...", "{proved = true}")
+        )
+        parse_policy(f"{name} = {value}".encode())
+
+
+@pytest.mark.parametrize(("table", "field"), [("keys", "public-key"), ("circuits", "id"), ("setups", "fingerprint")])
+def test_the_documented_fields_are_required(table: str, field: str) -> None:
+    with pytest.raises(MalformedError, match=f"'{field}' is missing"):
+        TrustRoot.parse(f"[[{table}]]\nname = 'x'\n".encode())
