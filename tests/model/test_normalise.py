@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.model import zoo
 from verifiable.errors import Error, MalformedError, UnsupportedError
 from verifiable.model import rewrite
+from verifiable.model.normal_form import normal_form
 from verifiable.model.normalise import normalise
 from verifiable.model.onnx_file import Model
 from verifiable.model.runtime import FloatModel
@@ -42,7 +43,7 @@ def attributes(node: onnx.NodeProto) -> dict:
 
 def refused(data: bytes, *words: str, kind: type[Error] = Error, **dims: int) -> Error:
     with pytest.raises(kind) as caught:
-        normalise(Model.parse(data), dims=dims)
+        normal_form(Model.parse(data), dims)
     assert "\n" not in caught.value.message
     for word in words:
         assert word in caught.value.message, caught.value.message
@@ -232,6 +233,23 @@ def test_strings_and_unusual_types_are_refused() -> None:
     refused(zoo.build(small, {"x": [3]}, {"y": [3]}), "bfloat16")
 
 
+def test_a_negative_variance_is_refused() -> None:
+    nodes = [zoo.node("BatchNormalization", ["x", "g", "bb", "m", "v"], ["y"])]
+    weights = {**zoo.batchnorm(3), "v": np.float32([1, -2, 1])}
+    refused(zoo.build(nodes, {"x": [1, 3]}, {"y": [1, 3]}, weights), "nan", kind=MalformedError)
+    conv = [zoo.node("Conv", ["x", "w"], ["a"]), zoo.node("BatchNormalization", ["a", "g", "bb", "m", "v"], ["y"])]
+    data = zoo.build(conv, {"x": [1, 2, 6, 6]}, {"y": [1, 3, 4, 4]}, {"w": zoo.weight(3, 2, 3, 3), **weights})
+    refused(data, "nan", kind=MalformedError)
+
+
+def test_omitted_optional_inputs() -> None:
+    data = zoo.build(
+        [zoo.node("Resize", ["x", "", "s"], ["y"], mode="nearest")], {"x": [1, 1, 2, 2]}, {"y": [None] * 4},
+        {"s": np.float32([1, 1, 2, 2])},
+    )  # fmt: skip
+    assert ops(onnx.load_from_string(normalise(Model.parse(data)))) == ["Resize"]
+
+
 def test_wrong_shapes_are_named() -> None:
     data = zoo.build([zoo.node("MatMul", ["x", "w"], ["y"])], {"x": [1, 5]}, {"y": [1, 3]}, {"w": zoo.weight(4, 3)})
     refused(data, "matmul_y", "Incompatible dimensions", kind=MalformedError)
@@ -327,7 +345,7 @@ def test_an_optimiser_that_raises_is_an_error_of_ours(monkeypatch: pytest.Monkey
     refused(zoo.mlp(), "onnxslim cannot simplify it", kind=UnsupportedError)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(NAMES), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3))
 def test_damaged_models_raise_only_our_errors(name: str, changes: list[tuple[int, int]]) -> None:
     make, dims = zoo.ZOO[name]

@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from verifiable.digest import Digest
-from verifiable.errors import Error, MalformedError
+from verifiable.model import isolation
 from verifiable.model.costs import multiply_adds
 from verifiable.model.defects import Defect, refusal
 from verifiable.model.onnx_file import Model, TensorInfo
-from verifiable.model.shapes import bind, free_axes
+from verifiable.model.shapes import bind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,42 +112,20 @@ class Report:
 def preflight(model: Model, *, operators: Mapping[str, OperatorRule], dims: Mapping[str, int] = _NO_DIMS) -> Report:
     """Judge every node of ``model`` by the proof system's rules. Defects are reported, not raised.
 
-    Raises MalformedError only for ``dims`` that name no free axis, or give it no size.
+    Raises MalformedError only for ``dims`` that name no free axis or give it no size, and for a model that crashes the libraries.
     """
-    from verifiable.model.analysis import analyse
-    from verifiable.model.normalise import normalise, upgraded
+    from verifiable.model.survey import unpack
 
-    _, defects = bind(model.inputs, dims)
-    sizes = {**dict.fromkeys(free_axes(model.inputs), 1), **dims}  # so that an unbound axis hides no other defect
-    shapes, _ = bind(model.inputs, sizes)
-    try:
-        proved = Model.parse(normalise(model, dims=sizes))
-        return _judged(model, proved, _analysed(proved), operators, defects, normalised=True)
-    except Error as error:
-        failure = error
-    try:
-        proto, opset = upgraded(model, shapes)
-        analysis = analyse(proto.graph, opset, shapes)
-    except Error as error:
-        return _empty(model, [*defects, _as_defect(error)])
-    # With a guessed size, what fails may be the guess; with none, a failure that no node explains is one of its own.
-    unexplained = [] if analysis.defects or defects else [_as_defect(failure)]
-    return _judged(model, model, analysis, operators, [*defects, *analysis.defects, *unexplained], normalised=False)
-
-
-def _analysed(model: Model) -> Analysis:
-    from verifiable.model.analysis import analyse
-    from verifiable.model.normalise import upgraded
-
-    shapes, _ = bind(model.inputs, {})
-    proto, opset = upgraded(model, shapes)
-    return analyse(proto.graph, opset, shapes)
+    bind(model.inputs, dims)
+    found = unpack(*isolation.ask("survey", model.data, dims))
+    if found.analysis is None:
+        return _empty(model, found.defects)
+    return _judged(model, found.analysis, operators, found.defects, normalised=found.normalised)
 
 
 def _judged(
-    model: Model, shown: Model, analysis: Analysis, operators: Mapping[str, OperatorRule], defects: Sequence[Defect], *,
-    normalised: bool,
-) -> Report:  # fmt: skip
+    model: Model, analysis: Analysis, operators: Mapping[str, OperatorRule], defects: Sequence[Defect], *, normalised: bool
+) -> Report:
     by_node = {(defect.where, defect.op): defect for defect in defects if defect.op}
     nodes = tuple(_node_report(node, analysis, operators, by_node) for node in analysis.nodes)
     found = [
@@ -158,8 +136,8 @@ def _judged(
     return Report(
         model=model.digest,
         nodes=nodes,
-        inputs=shown.inputs,
-        outputs=shown.outputs,
+        inputs=_infos(analysis, analysis.inputs) if normalised else model.inputs,
+        outputs=_infos(analysis, analysis.outputs) if normalised else model.outputs,
         parameters=sum(array.size for array in constants if array is not None),
         multiply_adds=sum(node.multiply_adds for node in nodes),
         activations=sum(math.prod(shape) for node in nodes for shape in node.output_shapes if shape is not None),
@@ -227,9 +205,9 @@ def _empty(model: Model, defects: Sequence[Defect]) -> Report:
     )  # fmt: skip
 
 
-def _as_defect(error: Error) -> Defect:
-    reason = error.message.removeprefix("model: ")
-    return Defect(where="", reason=reason, fix=error.hint, malformed=isinstance(error, MalformedError))
+def _infos(analysis: Analysis, names: Sequence[str]) -> tuple[TensorInfo, ...]:
+    values = [(name, analysis.values[name]) for name in names]
+    return tuple(TensorInfo(name=name, dtype=value.dtype, shape=value.shape) for name, value in values)
 
 
 def _listed(shape: Shape | None) -> list[int] | None:

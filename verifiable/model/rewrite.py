@@ -50,7 +50,7 @@ def to_graph(analysis: Analysis, nodes: Sequence[onnx.NodeProto] | None = None) 
 def simplify(graph: onnx.GraphProto, opset: int) -> onnx.GraphProto:
     """One round of onnxslim's passes over a graph with fixed shapes. Raises UnsupportedError if it stumbles."""
     logging.getLogger("onnxslim").setLevel(logging.CRITICAL + 1)
-    with guarded("model: onnxslim cannot simplify it", kind=UnsupportedError):
+    with guarded("model: onnxslim cannot simplify it", kind=UnsupportedError), np.errstate(all="ignore"):
         return _simplify(graph, opset)
 
 
@@ -78,13 +78,15 @@ def lower_batchnorm(analysis: Analysis) -> onnx.GraphProto:
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, Value] = {}
     for node in analysis.nodes:
-        parameters = [analysis.values[name].constant for name in node.input[1:]]
-        if node.op_type != "BatchNormalization" or any(p is None for p in parameters):
+        batchnorm = node.op_type == "BatchNormalization"
+        parameters = [analysis.values[name].constant for name in node.input[1:]] if batchnorm else [None]
+        if any(p is None for p in parameters):
             nodes.append(node)
             continue
         gamma, beta, mean, variance = (np.asarray(p, np.float64) for p in parameters)
         source, out = analysis.values[node.input[0]], node.output[0]
-        scale = gamma / np.sqrt(variance + attributes_of(node)["epsilon"])
+        with np.errstate(all="ignore"):  # a negative variance gives NaN, which is refused by name later
+            scale = gamma / np.sqrt(variance + attributes_of(node)["epsilon"])
         shape = (1, -1) + (1,) * (len(source.shape) - 2)
         for name, array in ((f"{out}_scale", scale), (f"{out}_shift", beta - mean * scale)):
             shaped = array.astype(source.dtype).reshape(shape)

@@ -51,5 +51,6 @@ def open_session(onnx: bytes) -> Any:
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
     onnxruntime.set_default_logger_severity(_FATAL)
+    # Its fallback to another provider prints to stdout, and there is none to fall back to.
     with guarded("model: onnxruntime cannot load it", kind=UnsupportedError):
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
