@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from verifiable.model.fidelity import Fidelity
     from verifiable.model.onnx_file import Model
     from verifiable.model.preflight import Report
+    from verifiable.zk.ezkl.cost import Cost
     from verifiable.zk.ezkl.parameters import EzklParameters
     from verifiable.zk.ezkl.tuner import Tuning
     from verifiable.zk.srs.store import SrsInfo
@@ -61,20 +62,39 @@ class Audited:
     fidelity_measured: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The report of ``check``, and what proving would cost: None for a model with defects, or one too large for any circuit."""
+
+    report: Report
+    cost: Cost | None
+
+
 def check(
-    model: str | Path, *, system: str = "ezkl", visibility: Visibility | None = None, dims: Mapping[str, int] | None = None
-) -> Report:
+    model: str | Path,
+    *,
+    system: str = "ezkl",
+    visibility: Visibility | None = None,
+    dims: Mapping[str, int] | None = None,
+    progress: Progress = no_progress,
+) -> Checked:
     """Can it be proved, at what cost, what to change: every node and every defect in one report, before any work.
 
     Raises MalformedError when the file is no ONNX model at all; defects of a readable model are in the report.
     """
+    from verifiable.model.normalise import normalise
     from verifiable.model.onnx_file import Model
     from verifiable.model.preflight import preflight
+    from verifiable.zk.ezkl.estimate import estimate
     from verifiable.zk.ezkl.operators import OPERATORS
 
     _known(system)
-    _ = visibility
-    return preflight(Model.load(Path(model)), operators=OPERATORS, dims=dims or {})
+    loaded = Model.load(Path(model))
+    report = preflight(loaded, operators=OPERATORS, dims=dims or {})
+    if report.defects:
+        return Checked(report=report, cost=None)
+    program = normalise(loaded, dims=dims or {})
+    return Checked(report=report, cost=estimate(program, visibility=visibility or Visibility(), progress=progress))
 
 
 def compile(  # noqa: A001 - the verb of the public API
@@ -141,8 +161,8 @@ def audit(
     """Re-derive the circuit in folder ``circuit`` from the ONNX file and compare ids: is it what its maker says it is?
 
     The parameters and input ranges are taken from the circuit (they are its maker's to choose), everything else is made
-    again. With ``calibration`` the fidelity report is measured again too. Raises BindingError naming what differs, TrustError when the
-    setup is not on this machine.
+    again. With ``calibration`` the fidelity report is measured again too. Raises BindingError naming what differs, TrustError
+    when the setup is not on this machine.
     """
     from verifiable.zk.ezkl.settings import EzklSettings
 

@@ -79,7 +79,8 @@ def prove(
     """Run ``circuit`` on ``inputs``, prove the run, and sign the claim.
 
     ``circuit``: a folder or what :func:`verifiable.compile` gave. ``inputs``: a file, or tensors or arrays by name in the model's
-    own dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at most 64 bytes.
+    own dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at
+    most 64 bytes.
 
     Raises MalformedError (inputs), UnsupportedError, TrustError (the setup is not here), FatalStateError (memory, deadline).
     """

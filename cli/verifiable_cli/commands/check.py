@@ -4,20 +4,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import verifiable
 from verifiable_cli import options, output
 
+if TYPE_CHECKING:
+    from verifiable.compiling import Checked
+    from verifiable.model.preflight import NodeReport
+
 
 @click.command()
 @click.argument("model", type=options.PATH)
 @options.system_option
+@options.visibility_options
 @options.dim_option
 @options.json_option
 @click.pass_context
-def command(ctx: click.Context, model: Path, system: str, dims: tuple[str, ...], as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    model: Path,
+    system: str,
+    input_visibility: str,
+    output_visibility: str,
+    weights_visibility: str,
+    dims: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Say whether the ONNX file MODEL can be proved, at what cost, and what to change.
 
     Every node is listed with its shapes, and every defect at once. Exits 1 when something must change first.
@@ -27,16 +42,43 @@ def command(ctx: click.Context, model: Path, system: str, dims: tuple[str, ...],
       verifiable check model.onnx
       verifiable check model.onnx --dim batch=1 --json
     """
-    report = verifiable.check(model, system=system, dims=options.dims(dims))
+    with output.progress() as progress:
+        checked = verifiable.check(
+            model, system=system, dims=options.dims(dims), progress=progress,
+            visibility=options.visibility(input_visibility, output_visibility, weights_visibility),
+        )  # fmt: skip
     if as_json:
-        output.result_json(report.to_json())
+        cost = None if checked.cost is None else dict(checked.cost.to_json())
+        output.result_json({**checked.report.to_json(), "predicted": cost})
     else:
-        for line in render(report):
+        for line in _lines(checked):
             output.result(line)
-    if report.defects:
+    if checked.report.defects or checked.cost is None:
         ctx.exit(1)
 
 
-def render(report: verifiable.compiling.Report) -> list[str]:  # type: ignore[name-defined]
-    """The report as lines."""
-    return [str(report)]
+def _lines(checked: Checked) -> list[str]:
+    report = checked.report
+    rows = [("node", "operator", "inputs", "outputs", "multiply-adds", ""), *map(_row, report.nodes)]
+    sizes = f"{report.parameters:,} parameters, {report.multiply_adds:,} multiply-adds, {report.activations:,} activations"
+    lines = [f"model {report.model.hex}: {sizes}", *(output.table(rows) if report.nodes else [])]
+    for defect in report.defects:
+        lines.append(f"defect: {output.one_line(str(defect))}")
+        if defect.fix:
+            lines.append(f"  fix: {output.one_line(defect.fix)}")
+    if report.defects:
+        return [*lines, f"cannot be proved as it is: {len(report.defects)} to change"]
+    if checked.cost is None:
+        return [*lines, "too large for any circuit of up to 2^26 rows"]
+    cost = checked.cost
+    memory, key = output.size(cost.memory), output.size(cost.proving_key)
+    predicted = f"2^{cost.logrows} rows, {cost.seconds:.1f} s per proof, {memory} of memory, proving key {key}"
+    return [*lines, f"can be proved; predicted: {predicted}"]
+
+
+def _row(node: NodeReport) -> tuple[str, ...]:
+    def shapes(dims: tuple[tuple[int, ...] | None, ...]) -> str:
+        return " ".join("?" if d is None else str(list(d)) for d in dims)
+
+    verdict = "ok" if node.provable else "cannot be proved"
+    return node.name, node.op, shapes(node.input_shapes), shapes(node.output_shapes), f"{node.multiply_adds:,}", verdict

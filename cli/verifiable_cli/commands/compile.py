@@ -14,7 +14,7 @@ from verifiable_cli import options, output
 
 @click.command()
 @click.argument("model", type=options.PATH)
-@click.option("-o", "--output", "target", type=options.PATH, required=True, help="The circuit folder to write.")
+@click.option("-o", "--out", "target", type=options.PATH, required=True, help="The circuit folder to write.")
 @options.system_option
 @click.option(
     "--calibration", type=options.PATH, help="Typical inputs (.npz, .npy, .json, .safetensors): sets range and precision."

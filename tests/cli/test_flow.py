@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's three commands, and what a stranger can do with their result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.cli.conftest import Made, Run
+from verifiable.zk.circuit import Circuit
+
+
+def test_compile_prints_the_id_and_nothing_else_on_stdout(made: Made) -> None:
+    assert len(made.id) == 64
+    assert json.loads((made.circuit / "circuit.json").read_text())["system"]["id"] == "ezkl"
+
+
+def test_prove_reports_its_result_as_json(made: Made) -> None:
+    report = made.prove_json
+    assert report["circuit"] == made.id
+    assert report["receipt"] == str(made.receipt)
+    assert report["proofBytes"] > 1000
+    assert report["seconds"]
+
+
+def test_the_default_key_is_made_once_and_is_private(made: Made) -> None:
+    key = made.home / "data" / "keys" / "default.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    shown = made.run("keys", "show", "--json")
+    assert shown.json["publicKey"].startswith("-----BEGIN PUBLIC KEY-----")
+    assert "PRIVATE" not in shown.out
+
+
+def test_a_stranger_verifies_with_the_receipt_and_the_id_alone(made: Made, run: Run, tmp_path: Path) -> None:
+    receipt = tmp_path / "received.json"
+    shutil.copy(made.receipt, receipt)
+    result = run("verify", receipt, "--circuit", made.id, "--allow-dev-srs", "--nonce", "c0ffee")
+    assert result.code == 0, result.err
+    assert result.out.rstrip().endswith("verified")
+    assert "ACCEPTED ON REQUEST" in result.out
+    lines = [line.split()[:3] for line in result.out.splitlines() if line.startswith("  ")]
+    assert [line[0] for line in lines] == [str(i) for i in range(1, 10)]
+    assert ["6", "evidence", "pass"] in lines
+
+
+def test_verify_json_has_the_designed_shape(made: Made, run: Run) -> None:
+    document = run("verify", made.receipt, "--circuit", made.id, "--allow-dev-srs", "--json").json
+    assert document["verdict"] == "verified"
+    assert [check["name"] for check in document["checks"]] == [
+        "parse", "signature", "circuit", "inputs", "outputs", "evidence", "ledger", "freshness", "policy",
+    ]  # fmt: skip
+    claim = document["claim"]
+    assert claim["circuit"] == made.id
+    (output,) = claim["outputs"].values()
+    assert output["dtype"] == "int64"
+    assert np.allclose(np.array(output["integers"]) * output["scale"], output["values"])
+    assert list(np.shape(output["integers"])) == output["shape"]
+
+
+def test_the_development_setup_is_refused_by_default_and_why_is_said(made: Made, run: Run) -> None:
+    result = run("verify", made.receipt, "--circuit", made.id)
+    assert result.code == 1
+    assert "can forge proofs" in result.err
+    assert "--allow-dev-srs" in result.err
+
+
+def test_nothing_to_judge_by_is_66(made: Made, run: Run) -> None:
+    result = run("verify", made.receipt)
+    assert result.code == 66
+    assert "--circuit" in result.err
+
+
+def test_another_circuit_is_66_and_named(made: Made, run: Run) -> None:
+    result = run("verify", made.receipt, "--circuit", "ab" * 32, "--allow-dev-srs")
+    assert result.code == 66
+    assert made.id in result.err
+
+
+def test_a_wrong_nonce_is_1(made: Made, run: Run) -> None:
+    result = run("verify", made.receipt, "--circuit", made.id, "--allow-dev-srs", "--nonce", "00", "--json")
+    assert result.code == 1
+    assert result.json["verdict"] == "rejected"
+    assert result.json["checks"][-1]["status"] == "fail"
+    assert result.json["checks"][-1]["name"] == "freshness"
+
+
+def test_expected_input_and_output_are_compared(made: Made, run: Run, tmp_path: Path) -> None:
+    base = ("verify", made.receipt, "--circuit", made.id, "--allow-dev-srs")
+    integers = run(*base, "--json").json["claim"]["outputs"]
+    name, output = next(iter(integers.items()))
+    right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
+    right.write_text(json.dumps({name: output["integers"]}))
+    wrong.write_text(json.dumps({name: (np.array(output["integers"]) + 1).tolist()}))
+    assert run(*base, "--input", made.sample, "--output", right).code == 0
+    assert run(*base, "--output", wrong).code == 1
+    other = json.loads(made.sample.read_text())
+    key = next(iter(other))
+    other[key][0][0] += 0.5
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    rejected = run(*base, "--input", tmp_path / "other.json")
+    assert rejected.code == 1
+    assert "not the one that was given" in rejected.err
+
+
+def test_a_verifier_with_the_model_runs_it_again(made: Made, run: Run, checkout: Path) -> None:
+    base = ("verify", made.receipt, "--circuit", made.id, "--allow-dev-srs")
+    again = run(*base, "--model", made.model)
+    assert again.code == 0, again.err
+    assert "run again" in again.out
+    other = run(*base, "--model", checkout / "models" / "linear-diabetes" / "model.onnx")
+    assert other.code == 1
+
+
+def test_a_trust_root_names_the_signer(made: Made, tmp_path: Path) -> None:
+    pem = made.run("keys", "show").out
+    trust = tmp_path / "trust.toml"
+    trust.write_text(f'[[keys]]\nname = "node one"\npublic-key = """{pem}"""\n\n[[circuits]]\nname = "c"\nid = "{made.id}"\n')
+    result = made.run("verify", made.receipt, "--trust", trust, "--allow-dev-srs", "--json")
+    assert result.code == 0, result.err
+    assert result.json["claim"]["signer"]["name"] == "node one"
+    made.run("keys", "generate", tmp_path / "other.pem")
+    other = made.run("keys", "show", tmp_path / "other.pem").out
+    trust.write_text(f'[[keys]]\nname = "x"\npublic-key = """{other}"""\n\n[[circuits]]\nname = "c"\nid = "{made.id}"\n')
+    assert made.run("verify", made.receipt, "--trust", trust, "--allow-dev-srs").code == 1
+
+
+def test_audit_rederives_the_id(made: Made, checkout: Path) -> None:
+    right = made.run("audit", made.circuit, "--model", made.model, "--calibration", made.calibration)
+    assert right.code == 0, right.err
+    assert right.out.strip() == made.id
+    wrong = made.run("audit", made.circuit, "--model", checkout / "models" / "linear-diabetes" / "model.onnx")
+    assert wrong.code == 1
+    assert "model" in wrong.err
+
+
+def test_a_circuit_of_other_weights_under_this_models_name_fails_the_audit(made: Made, tmp_path: Path) -> None:
+    """The maker compiles a model with one weight changed, and writes the honest model's digest into the circuit."""
+    other, forged = tmp_path / "other.onnx", tmp_path / "forged"
+    proto = onnx.load(made.model)
+    weights = onnx.numpy_helper.to_array(proto.graph.initializer[0]).copy()
+    weights.ravel()[0] += 0.25
+    proto.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, proto.graph.initializer[0].name))
+    onnx.save(proto, other)
+    compiled = made.run(
+        "compile", other, "--calibration", made.calibration, "--srs", "dev-insecure", "--max-error", "9", "-o", forged
+    )
+    assert compiled.code == 0, compiled.err
+    circuit = Circuit.parse((forged / "circuit.json").read_bytes())
+    honest = Circuit.parse((made.circuit / "circuit.json").read_bytes()).model
+    (forged / "circuit.json").write_bytes(dataclasses.replace(circuit, model=honest).encode())
+    result = made.run("audit", forged, "--model", made.model)
+    assert result.code == 1
+    assert "another program" in result.err
+
+
+def test_run_shows_integers_beside_floats(made: Made) -> None:
+    document = made.run("run", made.circuit, made.sample, "--json").json
+    (output,) = document.values()
+    assert np.abs(np.array(output["values"]) - np.array(output["float"])).max() == pytest.approx(output["maxError"])
+    assert made.run("run", made.circuit, made.sample).code == 0
+
+
+@pytest.mark.parametrize("what", ["receipt", "circuit folder", "circuit", "trust root", "setup"])
+def test_inspect_says_unverified(made: Made, tmp_path: Path, what: str) -> None:
+    trust = tmp_path / "t.toml"
+    trust.write_text(f'[[circuits]]\nname = "c"\nid = "{made.id}"\n')
+    path = {
+        "receipt": made.receipt, "circuit folder": made.circuit, "circuit": made.circuit / "circuit.json", "trust root": trust,
+        "setup": made.circuit / "parts" / "srs",
+    }[what]  # fmt: skip
+    result = made.run("inspect", path)
+    assert result.out.startswith(f"UNVERIFIED {what}: "), result.out + result.err
+    assert made.run("inspect", path, "--json").json["verified"] is False
+
+
+def test_hashed_input_verifies_by_commitment_and_by_value(made: Made, run: Run, tmp_path: Path) -> None:
+    circuit, receipt = tmp_path / "hashed", tmp_path / "hashed.json"
+    compiled = made.run(
+        "compile", made.model, "--calibration", made.calibration, "--srs", "dev-insecure", "--input", "hashed", "-o", circuit
+    )
+    assert compiled.code == 0, compiled.err
+    assert made.run("prove", circuit, made.sample, "-o", receipt).code == 0
+    base = ("verify", receipt, "--circuit", compiled.out.strip(), "--allow-dev-srs")
+    alone = run(*base)
+    assert alone.code == 0, alone.err
+    assert "commitment alone" in alone.out
+    given = run(*base, "--input", made.sample)
+    assert "the integers of the value given are the committed ones" in given.out
+    assert made.sample.read_text().split()[0] not in receipt.read_text()
