@@ -34,6 +34,8 @@ CALIBRATED_MARGIN = 4
 # The probes must be well within what is allowed, since the rest of the samples may be worse.
 _PROBE_SHARE = 0.6
 _MAX_SPARE_BITS = 4
+# A table for all admissible inputs may be this much larger than one for the samples.
+_MAX_TABLE_GROWTH = 4
 # More than any table could hold; runs without a proof lay out no tables.
 _WIDE_LOOKUPS = (-(1 << 40), 1 << 40)
 
@@ -98,8 +100,7 @@ def candidate(state: Search, multiplier: int, *, above: int = 0) -> Candidate | 
             continue
         if runs is None:
             continue
-        start = _with_lookups(start, runs)
-        needed, sound = _bound(state, start)
+        start, needed, sound = _bound(state, _with_lookups(start, runs))
         if needed > search.WIDE_BOUND:
             state.refused[multiplier] = f"scale {scale} already needs {needed.bit_length()} bits for its values"
             return None
@@ -150,13 +151,19 @@ def _good(state: Search, run: Run, which: Sequence[int], parameters: EzklParamet
     return True
 
 
-def _bound(state: Search, start: EzklParameters) -> tuple[int, bool]:
-    """What the digits must hold, and whether that holds for every admissible input or was measured on the samples."""
+def _bound(state: Search, start: EzklParameters) -> tuple[EzklParameters, int, bool]:
+    """What the digits must hold, and whether digits and tables serve every admissible input or were measured on the samples."""
     found = _intervals(state, start)
-    if isinstance(found, Bounds):
-        return found.decomposed, True
-    state.unbounded = found
-    return _measured(state, start), False
+    if not isinstance(found, Bounds):
+        state.unbounded = found
+        return start, _measured(state, start), False
+    low, high = found.lookup
+    if (high - low) > _MAX_TABLE_GROWTH * (start.lookup_high - start.lookup_low):
+        state.unbounded = "a table function's input"
+        return start, found.decomposed, False
+    if low == high == 0:
+        return start, found.decomposed, True
+    return dataclasses.replace(start, lookup_low=min(low, 0), lookup_high=max(high, 0)), found.decomposed, True
 
 
 def _intervals(state: Search, start: EzklParameters, *, clamp: int | None = None) -> Bounds | str:

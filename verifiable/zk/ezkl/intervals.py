@@ -3,8 +3,8 @@
 
 ezkl proves that certain values are within ±(base^legs - 1) by writing them out in digits: inputs and outputs, the input of each
 ReLU, every difference that is compared, every quotient. This module mirrors where it does so and at which scale, for networks of
-affine layers, ReLU and pooling; for any other operator it knows nothing and says so. A bound that is too small would cost
-completeness (an admissible input without a proof), never soundness.
+affine layers, pooling and the common activations; for any other operator it knows nothing and says so. A bound that is too small
+would cost completeness (an admissible input without a proof), never soundness.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ class Bounds:
     """``decomposed``: the largest magnitude that is written in digits; ``largest``: of any value, in integers.
 
     ``inexact``: operators that end in quotients, which the prover may round either way. ``scales``: of the outputs, to hold
-    against ezkl's own.
+    against ezkl's own. ``lookup``: the extremes that enter a table function, in integers.
     """
 
     decomposed: int
     largest: int
     inexact: int
     scales: tuple[int, ...]
+    lookup: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class _Walk:
     decomposed: float = 1.0
     largest: float = 1.0
     inexact: int = 0
+    lookup: tuple[int, int] = (0, 0)
     ranges: dict[str, _Range] = field(default_factory=dict)
 
     def operand(self, name: str) -> _Range:
@@ -153,6 +155,7 @@ def bound(
     return Bounds(
         decomposed=_ceil(walk.decomposed), largest=_ceil(walk.largest), inexact=walk.inexact,
         scales=tuple(walk.ranges[name].scale for name in analysis.outputs),
+        lookup=walk.lookup,
     )  # fmt: skip
 
 
@@ -192,6 +195,29 @@ def _relu(walk: _Walk, node: Any, _attributes: Mapping[str, Any]) -> _Range:
 
     x = walk.digits(walk.operand(node.input[0]))
     return _Range(np.maximum(x.low, 0), np.maximum(x.high, 0), x.scale)
+
+
+def _leaky_relu(walk: _Walk, node: Any, attributes: Mapping[str, Any]) -> _Range:
+    import numpy as np
+
+    x = walk.digits(walk.operand(node.input[0]))
+    slope = float(_quantised(np.float64(attributes.get("alpha", 0.01)), walk.param_scale))
+    if not 0 <= slope <= 1:
+        raise Unknown("LeakyRelu with a slope outside [0, 1]")
+    low, high = (np.where(side > 0, side, slope * side) for side in (x.low, x.high))
+    return walk.rebase(_Range(low, high, x.scale + walk.param_scale))
+
+
+def _squash(walk: _Walk, node: Any, _attributes: Mapping[str, Any]) -> _Range:
+    """A table function with values within [-1, 1]."""
+    import numpy as np
+
+    x = walk.seen(walk.operand(node.input[0]))
+    low, high = (float(side) * 2.0**x.scale for side in (x.low.min(), x.high.max()))
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise Unknown(node.op_type)
+    walk.lookup = (min(walk.lookup[0], -_ceil(-low)), max(walk.lookup[1], _ceil(high)))
+    return _Range(np.full(x.low.shape, -1.0), np.full(x.low.shape, 1.0), x.scale)
 
 
 def _add(walk: _Walk, node: Any, _attributes: Mapping[str, Any]) -> _Range:
@@ -254,6 +280,7 @@ def _transpose(walk: _Walk, node: Any, attributes: Mapping[str, Any]) -> _Range:
 
 _HANDLERS: Mapping[str, Callable[[_Walk, Any, Mapping[str, Any]], _Range]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _conv, "Relu": _relu, "Add": _add, "Sub": _sub, "Mul": _mul, "Neg": _neg,
+    "LeakyRelu": _leaky_relu, "Sigmoid": _squash, "Tanh": _squash, "Erf": _squash,
     "AveragePool": _average_pool, "MaxPool": _max_pool, "Transpose": _transpose, **dict.fromkeys(_STRUCTURAL, _structural),
 }  # fmt: skip
 

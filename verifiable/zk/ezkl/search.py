@@ -95,7 +95,7 @@ def wide(*, scale: int, multiplier: int, lookups: tuple[int, int]) -> EzklParame
 
 def base_for(bound: int, legs: int) -> int:
     """The smallest power of two whose ``legs`` digits reach beyond ``bound``."""
-    return 1 << max(1, math.ceil((bound + 1).bit_length() / legs))
+    return 1 << max(1, math.ceil(bound.bit_length() / legs))
 
 
 def options(layouts: Layouts, start: EzklParameters, bound: int, *, max_logrows: int) -> Iterator[Option]:
