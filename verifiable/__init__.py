@@ -8,7 +8,8 @@ Three verbs and a verifier are the whole public surface::
     compiled = verifiable.compile("model.onnx", calibration="calibration.npz")
     compiled.save("circuit")
     proved = verifiable.prove("circuit", "input.json")
-    verified = verifiable.Verifier(verifiable.TrustRoot.pin(compiled.circuit.id)).verify(proved.receipt.encode())
+    verifier = verifiable.Verifier(verifiable.TrustRoot.pin(compiled.circuit.id))
+    verified = verifier.verify(proved.receipt.encode(), now=datetime.now(UTC))
 
 Names are loaded on first use, so that importing this package costs milliseconds.
 """

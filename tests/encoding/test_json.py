@@ -84,3 +84,10 @@ def test_other_spellings_of_the_same_value_are_not_canonical(data: bytes) -> Non
 def test_what_json_cannot_carry_cannot_be_written(value: object) -> None:
     with pytest.raises(MalformedError):
         json.canonical(value)
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 2_000_000, '"' * 2_000_001, '"' + "a\\" * 2_000_000, '["' + "[" * 4_000_000])
+def test_no_text_makes_the_depth_scan_slow(text: str) -> None:
+    """Quadratic scanning of these would take hours; the test has no clock, it simply ends."""
+    with pytest.raises(MalformedError):
+        read(text.encode(), max_size=1 << 24)

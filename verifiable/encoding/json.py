@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json as _json
 import math
+import re
 from typing import Any
 
 import rfc8785
@@ -18,6 +19,8 @@ from verifiable.errors import MalformedError
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
 _MAX_NUMBER_LENGTH = 32
+# A string, or a bracket. Possessive, and an unterminated string reaches to the end: no text makes it look twice at a character.
+_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def canonical(value: object) -> bytes:
@@ -61,23 +64,13 @@ def parse_canonical(data: bytes, *, what: str, max_size: int, max_depth: int = M
 
 
 def _depth(text: str) -> int:
-    """The deepest bracket nesting outside strings, found without recursion."""
+    """The deepest bracket nesting outside strings, found without recursion and in one pass."""
     depth = deepest = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
+    for token in _TOKENS.finditer(text):
+        if token[0] in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif character in "]}":
+        elif token[0] in "]}":
             depth -= 1
     return deepest
 
