@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tuner against ezkl's own ``calibrate_settings`` (target ``resources``): one run, one model, the same samples, one machine.
 
-Run with ``pytest -m slow -s tests/zk/ezkl/test_tuner_vs_stock.py``; the table is printed. Sizes are asserted; times only with much slack,
+``pytest -m slow -s tests/zk/ezkl/test_tuner_vs_stock.py`` prints the table. Sizes are asserted; times only with much slack,
 since the machine may be busy. VERIFIABLE_BENCH_SRS names a folder to keep development setups in (2^19 takes minutes to make).
 """
 
