@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from verifiable import compiling
-from verifiable.blobs import LocalBlobs
 from verifiable.catalogue import Entry
 from verifiable.claim import Claim, ClaimedTensor
 from verifiable.compiling import Compiled
@@ -29,7 +28,6 @@ from verifiable.verify.verified import Verified
 from verifiable.verify.verifier import Verifier
 from verifiable.zk.ezkl.system import EzklSystem
 from verifiable.zk.registry import Stores
-from verifiable.zk.srs.store import SrsStore
 from verifiable.zk.system import Progress, no_progress
 
 
@@ -97,7 +95,7 @@ class Tour:
 @contextmanager
 def tour(entry: Entry, folder: Path, *, progress: Progress = no_progress) -> Iterator[Tour]:
     """The tour of ``entry`` with keys, setups and caches below ``folder``."""
-    stores = Stores(blobs=LocalBlobs(folder / "blobs"), srs=SrsStore(folder / "srs"))
+    stores = Stores.below(folder)
     system = EzklSystem(stores.blobs, stores.srs)
     try:
         yield Tour(entry=entry, folder=folder, stores=stores, system=system, progress=progress)

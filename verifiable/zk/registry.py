@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifiable import paths
@@ -32,15 +33,19 @@ class Stores:
     @classmethod
     def default(cls) -> Stores:
         """Below the user's cache directory; created on first write."""
+        return cls.below(paths.cache_directory())
+
+    @classmethod
+    def below(cls, root: Path) -> Stores:
+        """Both stores in the folder ``root``."""
         from verifiable.zk.srs.store import SrsStore
 
-        root = paths.cache_directory()
         return cls(blobs=LocalBlobs(root / "blobs"), srs=SrsStore(root / "srs"))
 
 
 def default_systems() -> Mapping[str, ProofSystem]:
     """All proof systems over the default stores. Constructing them starts nothing: children come with the first request."""
-    return {name: _system(name, str(paths.cache_directory())) for name in SYSTEMS}
+    return {system.id: system for system in (_ezkl(paths.cache_directory()),)}
 
 
 def find(systems: Mapping[str, ProofSystem], name: str) -> ProofSystem:
@@ -53,8 +58,8 @@ def find(systems: Mapping[str, ProofSystem], name: str) -> ProofSystem:
 
 
 @cache  # one warm child process per store, however many verifiers a service makes
-def _system(name: str, _root: str) -> ProofSystem:
+def _ezkl(root: Path) -> ProofSystem:
     from verifiable.zk.ezkl.system import EzklSystem
 
-    stores = Stores.default()
+    stores = Stores.below(root)
     return EzklSystem(stores.blobs, stores.srs)

@@ -95,7 +95,7 @@ class ProofSystem(Protocol):
         ...
 
     def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The int64 outputs for these int64 inputs, exactly those that a proof would show. Raises UnsupportedError, MalformedError."""
+        """The int64 outputs for these inputs, exactly those that a proof would show. Raises UnsupportedError, MalformedError."""
         ...
 
     def commit(self, circuit: Circuit, integers: Tensor) -> bytes:
