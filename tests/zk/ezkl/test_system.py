@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.zk.ezkl.workshop import SAMPLE, Output, Workshop, mlp, tensor
+from tests.zk.ezkl.workshop import SAMPLE, Workshop, mlp, tensor
 from verifiable.blobs import LocalBlobs
 from verifiable.digest import Digest
 from verifiable.errors import (
@@ -403,8 +403,8 @@ def test_a_value_that_outgrows_the_circuit_is_refused(workshop: Workshop) -> Non
 def test_too_few_rows_are_named(workshop: Workshop) -> None:
     """Trap 3: ``NotEnoughRowsAvailable`` is a panic in Rust."""
     small = dataclasses.replace(_small(), logrows=8)
-    with pytest.raises(UnsupportedError, match="rows"):
-        workshop.build(mlp(8, 64, 4), parameters=small)
+    with pytest.raises(UnsupportedError, match=r"2\^8 rows are too few"):
+        workshop.build(mlp(8, 8, 4), Visibility(inputs="hashed"), parameters=small)
 
 
 def _small() -> Any:
@@ -441,5 +441,3 @@ def test_the_proof_of_a_job_that_ran_out_of_time_is_not_there(workshop: Workshop
     with pytest.raises(FatalStateError, match="deadline"):
         workshop.system.prove(circuit, SAMPLE, limits=Limits(seconds=0.05))
 
-
-_ = Output
