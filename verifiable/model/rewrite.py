@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fewer and simpler nodes for the same function: BatchNorm into convolutions, no-ops out, doubles merged.
 
-onnxslim does the generic part. Looked at beside it: onnxscript's optimiser, which folds through a Python evaluator, leaves
-BatchNorm after ConvTranspose with groups and no-op Pad, Slice and Expand alone, and takes 4.6 s to import against 2.4 s. Of
-onnxslim only passes that were read are used, and not its constant folding (unbounded, and rounding as this
-processor does) nor anything steered by its environment variables. Its patterns invent names by appending to existing ones, so
-it sees a graph whose values are called v0, v1, ...; whatever it may get wrong, ``normalise`` compares the two functions.
+onnxslim does the generic part. Compared on small graphs with onnxscript's optimiser (0.7.2): that one also takes BatchNorm into
+Gemm, but keeps a Pad by nothing and shape arithmetic over a free axis, takes 4.6 s to import against 3.0 s, and its passes come
+as one pipeline with constant folding. Of onnxslim (0.1.98) the passes named here are called one by one, its constant folding is
+not (it is unbounded, and rounds as this processor does), and no environment variable reaches it. Its patterns invent names by
+appending to existing ones, so it sees a graph whose values are called v0, v1, ...; whatever it may get wrong is
+found when the two functions are compared (:mod:`.agreement`).
 """
 
 from __future__ import annotations
