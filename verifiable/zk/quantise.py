@@ -27,9 +27,9 @@ def quantise(value: Tensor, spec: TensorSpec) -> Tensor:
         raise MalformedError(f"input {spec.name!r}: integers beyond 2^53 cannot be scaled exactly")
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows here becomes infinite, hence outside every range
         scaled = array.astype(np.float64) / spec.scale
-        rounded = np.trunc(scaled + np.copysign(0.5, scaled))
-        # The half is added in floating point: 0.49999999999999994 + 0.5 rounds up to 1. Undo where that overshot.
-        rounded = np.where(np.abs(rounded - scaled) > 0.5, rounded - np.copysign(1.0, scaled), rounded)
+        whole = np.trunc(scaled)
+        # Adding a half first would round 0.49999999999999994 up; this difference is exact.
+        rounded = whole + np.copysign(np.abs(scaled - whole) >= 0.5, scaled)
     # 2^63 - 1 is no double: comparing with ``high`` alone would let 2^63 through to a cast that is undefined.
     outside = (rounded < spec.low) | (rounded > spec.high) | (np.abs(rounded) >= 2.0**63)
     if outside.any():
