@@ -113,7 +113,7 @@ class Child:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - started
         if "error" not in answer:
             return answer.get("ok")
-        if answer["error"] == "memory":
+        if answer["error"] == "memory" or _starved(str(answer.get("message", ""))):
             raise FatalStateError(f"ezkl: out of memory while {phase}{self._limit()}", hint=_MEMORY_HINT)
         message = one_line(str(answer.get("message", "")))
         if "No space left on device" in message or "os error 28" in message:
@@ -192,7 +192,7 @@ class Child:
             while self._drain():
                 pass
         said = one_line(self._tail.decode("utf-8", "replace"))
-        if "memory allocation of" in said or "MemoryError" in said or "Cannot allocate memory" in said:
+        if _starved(said):
             raise FatalStateError(f"ezkl: out of memory while {phase}{self._limit()}", hint=_MEMORY_HINT)
         if code == -signal.SIGKILL:
             raise FatalStateError(
@@ -325,6 +325,11 @@ def _complete(incoming: bytearray) -> dict[str, Any] | None:
         return dict(json.loads(bytes(incoming[4 : 4 + size])))
     except ValueError as error:
         raise MalformedError("ezkl: the child's reply is not JSON") from error
+
+
+def _starved(said: str) -> bool:
+    """Whether this is how Rust, Python or the thread library report that they got no memory."""
+    return any(words in said for words in ("memory allocation of", "MemoryError", "Cannot allocate memory", "ThreadPoolBuildError"))
 
 
 def _import_path() -> list[str]:

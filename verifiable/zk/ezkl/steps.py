@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import FatalStateError, UnsupportedError
+from verifiable.errors import FatalStateError, MalformedError, UnsupportedError
 from verifiable.zk.circuit import TensorSpec, Visibility
 from verifiable.zk.ezkl import instances
 from verifiable.zk.ezkl import plan as plans
@@ -137,6 +137,8 @@ def prove(child: Child, srs: Path, pk: Path) -> tuple[list[str], bytes]:
 
 def poseidon(child: Child, elements: Sequence[str]) -> bytes:
     """ezkl's commitment to a tensor: Poseidon over all its elements in row-major order; 32 bytes little-endian."""
+    if not elements:
+        raise MalformedError("ezkl: an empty tensor has no commitment")
     answer = child.ask("hashing", {"op": "poseidon", "felts": list(elements)})
     return instances.check_commitment(bytes.fromhex(answer[0]), where="poseidon")
 
