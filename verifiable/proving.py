@@ -109,6 +109,7 @@ def run(
     circuit: str | Path | ProverCircuit, inputs: Inputs, *, systems: Mapping[str, ProofSystem] | None = None
 ) -> tuple[RanOutput, ...]:
     """The integer program's outputs beside the float model's, without a proof. Raises like :func:`prove`."""
+    from verifiable.model.onnx_file import Model
     from verifiable.model.runtime import FloatModel
 
     prover = circuit if isinstance(circuit, ProverCircuit) else directory.load_prover(Path(circuit))
@@ -116,7 +117,7 @@ def run(
     integers = {spec.name: quantise(given[spec.name], spec) for spec in prover.circuit.inputs}
     system = registry.find(systems or registry.default_systems(), prover.circuit.system)
     outputs = system.execute(prover, integers)
-    reference = FloatModel(prover.program).run({name: tensor.array() for name, tensor in given.items()})
+    reference = FloatModel(Model.parse(prover.program).data).run({name: tensor.array() for name, tensor in given.items()})
     return tuple(
         RanOutput(
             name=spec.name, integers=_int64(outputs[spec.name]), scale=spec.scale,
