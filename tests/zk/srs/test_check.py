@@ -152,6 +152,18 @@ def test_s_g2_off_the_twist() -> None:
         judged(parts)
 
 
+def test_s_g2_of_the_right_order_on_another_curve() -> None:
+    """The group law does not look at b: scaled by u, the point has order r on ``y^2 = x^3 + u^6 b``."""
+    x0, x1, y0, y1 = raw.decode_g2(make().s_g2, "s.G2")
+    u = 2
+    scaled = tuple(c * u**power % FIELD for c, power in ((x0, 2), (x1, 2), (y0, 3), (y1, 3)))
+    assert bn.is_inf(bn.multiply((bn.FQ2(scaled[:2]), bn.FQ2(scaled[2:]), bn.FQ2.one()), ORDER))
+    parts = make()
+    parts.s_g2 = raw.encode_g2(scaled)
+    with pytest.raises(VerificationError, match="not in the second group"):
+        judged(parts)
+
+
 def outside_the_subgroup() -> tuple[int, int, int, int]:
     """A point of the twist whose order is not r: the first one with a small x, as 1 in a cofactor of 2^254 would be."""
     for n in range(1, 100):

@@ -223,6 +223,12 @@ def test_only_http_urls_are_fetched(store: SrsStore, mirror: str) -> None:
     assert list(store._root.iterdir()) == []
 
 
+@pytest.mark.parametrize("mirror", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x"])
+def test_other_schemes_are_refused_whatever_the_opener_can_do(store: SrsStore, mirror: str) -> None:
+    with pytest.raises(NetworkError, match="only https and http"):
+        fetch.fetch(1, store, mirrors=[mirror], opener=urllib.request.build_opener())
+
+
 def test_nobody_is_asked_for_what_could_not_be_checked(store: SrsStore) -> None:
     for logrows, ceremony in ((27, PUBLIC), (20, "axiom-perpetual-powers-of-tau"), (1, "unheard-of"), (1, "dev-insecure")):
         with pytest.raises(TrustError, match="could not be checked"):

@@ -77,10 +77,10 @@ def fetch(
                 return _adopted(store, aside, expected, mirror)
             except (NetworkError, VerificationError) as error:
                 failures.append(error)
+    if not failures:
+        raise NetworkError("SRS: no mirror was named", hint="name at least one URL")
     # A mirror that lies matters more than one that is down.
-    raise next((f for f in failures if isinstance(f, VerificationError)), None) or (
-        failures[-1] if failures else NetworkError("SRS: no mirror was named", hint="name at least one URL")
-    )
+    raise next((failure for failure in failures if isinstance(failure, VerificationError)), failures[-1])
 
 
 def default_opener() -> Opener:

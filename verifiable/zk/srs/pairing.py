@@ -14,9 +14,7 @@ from verifiable.zk.srs.curve import ORDER, Jacobian, Twisted
 
 
 def in_second_group(point: Twisted) -> bool:
-    """On the twist, in the subgroup of order r (the twist has others), and not the identity."""
-    if not any(point):
-        return False
+    """On the twist and in its subgroup of order r (the twist has others). The identity, written as zeros, is not on it."""
     projective = _projective(point)
     return bool(is_on_curve(projective, b2) and is_inf(multiply(projective, ORDER)))
 
