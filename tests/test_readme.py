@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README is typed in by this test: its commands and its library example, as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(checkout: Path, language: str) -> list[str]:
+    return [body for kind, body in BLOCK.findall((checkout / "README.md").read_text()) if kind == language]
+
+
+def commands(block: str) -> list[list[str]]:
+    text = block.replace("\\\n", " ")
+    return [shlex.split(line[2:], comments=True) for line in text.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, checkout: Path) -> Path:
+    """An empty folder with the checkout's models in it, where the README's reader sits."""
+    (tmp_path / "models").symlink_to(checkout / "models")
+    return tmp_path
+
+
+def type_in(command: list[str], desk: Path) -> str:
+    assert command[0] == "verifiable", command
+    done = subprocess.run(
+        [sys.executable, "-m", "verifiable_cli.main", *command[1:]],
+        cwd=desk, capture_output=True, text=True, check=False, timeout=1200,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stderr}"
+    return done.stdout
+
+
+def find(checkout: Path, word: str) -> list[list[str]]:
+    return commands(next(block for block in blocks(checkout, "console") if word in block))
+
+
+def test_the_three_commands(checkout: Path, desk: Path) -> None:
+    compile_, prove, verify = find(checkout, "digits-cnn")
+    type_in(compile_, desk)
+    type_in(prove, desk)
+    assert type_in(verify, desk).rstrip().endswith("verified")
+
+
+def test_the_library_example(
+    checkout: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk)
+    entry = checkout / "models" / "mlp-breast-cancer"
+    for source, target in (("model.onnx", "model.onnx"), ("calibration.npz", "calibration.npz")):
+        (desk / target).symlink_to(entry / source)
+    sample = checkout / "models" / "mlp-breast-cancer" / "sample.json"
+    verifying, making = blocks(checkout, "python")
+    scope: dict[str, object] = {}
+    exec("from pathlib import Path\nimport verifiable\n" + making.replace("sample.npy", str(sample)), scope)
+    exec(verifying, scope)
+    printed = capsys.readouterr().out
+    assert "no:" not in printed, printed
+    assert "9 policy pass" in printed
+
+
+def test_the_package_docstrings_example_compiles_and_names_what_exists() -> None:
+    import verifiable
+
+    assert all(hasattr(verifiable, name) for name in verifiable.__all__)
+    assert set(re.findall(r"verifiable\.([A-Za-z]+)", verifiable.__doc__ or "")) <= set(verifiable.__all__)
+
+
+@pytest.mark.slow
+def test_lenet_as_the_readme_says(checkout: Path, desk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Minutes and gigabytes: compile, prove, and verify in a second environment that has the receipt and the id alone."""
+    compile_, prove, verify = find(checkout, "lenet5-mnist")
+    circuit_id = type_in(compile_, desk).strip()
+    type_in(prove, desk)
+    stranger = tmp_path_factory.mktemp("stranger")
+    (stranger / "lenet-receipt.json").write_bytes((desk / "lenet-receipt.json").read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "VERIFIABLE_CACHE", "VERIFIABLE_DATA"):
+            patch.setenv(name, str(stranger / "home"))
+        assert os.environ["HOME"].endswith("home")
+        told = [circuit_id if word == "ID" else word for word in verify]
+        assert type_in(told, stranger).rstrip().endswith("verified")
+
+
+def test_every_help_page_teaches(checkout: Path) -> None:
+    names = [name for name in (checkout / "cli" / "verifiable_cli" / "commands").glob("*.py") if name.stem != "__init__"]
+    assert names
+    for name in names:
+        page = subprocess.run(
+            [sys.executable, "-m", "verifiable_cli.main", name.stem, "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        assert "Usage: verifiable" in page
+        assert "Example:" in page or "Commands:" in page, name
