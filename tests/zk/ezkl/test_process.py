@@ -11,6 +11,7 @@ import tempfile
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def children() -> set[int]:
     return found
 
 
-def big_setup(child: Child, workshop: Workshop, **options: Any) -> None:
-    """Key generation that takes long enough, and memory enough, to be interrupted."""
+def big_setup(child: Child, workshop: Workshop, *, soon: Callable[[], object] | None = None) -> None:
+    """Key generation that takes long enough, and memory enough, to be interrupted; ``soon`` is called while it runs."""
+    if soon is not None:
+        threading.Timer(0.3, soon).start()
     parameters = EzklParameters(decomp_base=128, decomp_legs=3, logrows=10, num_inner_cols=2)
     program = mlp(8, 200, 4)
     settings, _ = steps.make_settings(child, program, parameters, PUBLIC)
@@ -104,9 +107,12 @@ def test_an_unknown_run_argument_is_refused(tmp_path: Path) -> None:
 
 def test_too_little_memory_is_a_clear_error(workshop: Workshop) -> None:
     for megabytes in (4, 10, 32):  # too little to import, to start threads, to make the keys
-        with pytest.raises(FatalStateError, match="out of memory while .*limit [0-9,]+ bytes") as caught:
-            with job(limits=Limits(memory=megabytes << 20), progress=no_progress) as child:
-                big_setup(child, workshop)
+        limits = Limits(memory=megabytes << 20)
+        with (
+            pytest.raises(FatalStateError, match=r"out of memory while .*limit [0-9,]+ bytes") as caught,
+            job(limits=limits, progress=no_progress) as child,
+        ):
+            big_setup(child, workshop)
         assert "memory" in caught.value.hint
 
 
@@ -117,7 +123,10 @@ def test_enough_memory_is_enough(workshop: Workshop) -> None:
 
 def test_a_deadline_ends_the_job(workshop: Workshop) -> None:
     started = time.monotonic()
-    with pytest.raises(FatalStateError, match="deadline passed while"), job(limits=Limits(seconds=0.4), progress=no_progress) as child:
+    with (
+        pytest.raises(FatalStateError, match="deadline passed while"),
+        job(limits=Limits(seconds=0.4), progress=no_progress) as child,
+    ):
         big_setup(child, workshop)
     assert time.monotonic() - started < 2
 
@@ -129,8 +138,7 @@ def test_a_deadline_ends_the_job(workshop: Workshop) -> None:
 def test_a_child_that_dies_is_a_clear_error(workshop: Workshop, number: signal.Signals, message: str) -> None:
     """What the kernel does when memory runs out, and what Rust does on a double panic."""
     with pytest.raises(FatalStateError, match=message), job(limits=Limits(), progress=no_progress) as child:
-        threading.Timer(0.3, child._process.send_signal, (number,)).start()
-        big_setup(child, workshop)
+        big_setup(child, workshop, soon=lambda: child._process.send_signal(number))
 
 
 def test_no_core_is_dumped_and_nobody_may_look_in() -> None:
@@ -174,13 +182,12 @@ def test_an_exception_in_the_progress_callback_ends_the_job(workshop: Workshop, 
         big_setup(child, workshop)
     assert not child.alive
     assert not child.folder.exists()
-    assert [phase for phase, _ in calls][0] == "laying out the circuit"
+    assert calls[0][0] == "laying out the circuit"
 
 
 def test_ctrl_c_ends_the_job(workshop: Workshop) -> None:
     with pytest.raises(KeyboardInterrupt), job(limits=Limits(), progress=no_progress) as child:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-        big_setup(child, workshop)
+        big_setup(child, workshop, soon=lambda: os.kill(os.getpid(), signal.SIGINT))
     assert not child.alive
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from verifiable.zk.srs.store import SrsInfo, SrsStore
 from verifiable.zk.system import Limits, ProverCircuit
 
 LOGROWS = 10
+SMALL = EzklParameters(decomp_base=128, decomp_legs=3, logrows=LOGROWS)
+PUBLIC = Visibility()
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ class Output:
     shape: tuple[int, ...]
 
 
-def onnx_model(nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]], **constants: Any) -> bytes:
+def onnx_model(
+    nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]], **constants: Any
+) -> bytes:
     graph = helper.make_graph(
         nodes, "g",
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
@@ -43,7 +48,7 @@ def onnx_model(nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, ...]], 
 
 def mlp(*dims: int, seed: int = 0) -> bytes:
     rng, nodes, constants, x = np.random.default_rng(seed), [], {}, "x"
-    for i, (a, b) in enumerate(zip(dims, dims[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(dims)):
         constants[f"w{i}"] = (rng.standard_normal((b, a)) / np.sqrt(a)).astype(np.float32)
         constants[f"b{i}"] = (rng.standard_normal(b) * 0.1).astype(np.float32)
         last = i == len(dims) - 2
@@ -67,11 +72,11 @@ class Workshop:
     def build(
         self,
         program: bytes,
-        visibility: Visibility = Visibility(),
+        visibility: Visibility = PUBLIC,
         *,
         inputs: tuple[TensorSpec, ...] | None = None,
         outputs: tuple[Output, ...] = (Output("y", "float32", (1, 4)),),
-        parameters: EzklParameters = EzklParameters(decomp_base=128, decomp_legs=3, logrows=LOGROWS),
+        parameters: EzklParameters = SMALL,
         **options: Any,
     ) -> ProverCircuit:
         specs = inputs or (TensorSpec(name="x", dtype="float32", shape=(1, 8), scale=2.0**-7, low=-256, high=256),)
