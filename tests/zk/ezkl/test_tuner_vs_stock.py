@@ -72,11 +72,11 @@ def _measure(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _show(found: Mapping[str, Mapping[str, Any]]) -> None:
-    print(f"{'':10}" + "".join(f"{name:>12}" for name in found) + f"{'ratio':>10}")
+    print(f"{'':10}" + "".join(f"{name:>16}" for name in found) + f"{'ratio':>10}")
     for name in _SHOWN:
         values = [float(measured[name]) for measured in found.values()]
         ratio = f"{values[1] / values[0]:10.2f}" if len(values) > 1 else ""
-        print(f"{name:10}" + "".join(f"{value:12,.3f}" if value < 1000 else f"{value:12,.0f}" for value in values) + ratio)
+        print(f"{name:10}" + "".join(f"{value:16,.3f}" if value < 1000 else f"{value:16,.0f}" for value in values) + ratio)
 
 
 @pytest.mark.slow
