@@ -14,8 +14,9 @@ from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.fidelity import measure
 from verifiable.zk.circuit import TensorSpec, Visibility
 from verifiable.zk.ezkl import steps
+from verifiable.zk.ezkl.intervals import Bounds, bound
 from verifiable.zk.ezkl.process import job
-from verifiable.zk.ezkl.tuner import Tuning, tune
+from verifiable.zk.ezkl.tuner import Tuning, _analyse, tune
 from verifiable.zk.system import Limits, no_progress
 
 PUBLIC = Visibility()
@@ -103,16 +104,20 @@ def test_every_admissible_input_can_be_run(make: Any) -> None:
     assert len(run(net, tuning, corners)) == len(corners)
 
 
-def test_the_worst_input_needs_nearly_all_the_digits_it_got() -> None:
-    """One affine layer, whose bound is attained: the corner that attains it runs, and would not with a bit less."""
+def test_the_bound_is_that_of_the_worst_input() -> None:
+    """One affine layer attains its bound, at the corner that has the weights' signs: not exceeded, and not far from it."""
     net = small.mlp((6, 1))
     tuning = tuned(net)
     low, high = tuning.input_ranges["x"]
-    weights = _weights(net)
-    for sign in (1, -1):
-        corner = np.where(sign * weights > 0, high, low).reshape(1, 6)
-        (output,) = run(net, tuning, [corner])
-        assert abs(int(output[0, 0])) <= tuning.parameters.bound
+    corners = [np.where(sign * _weights(net) > 0, high, low).reshape(1, 6) for sign in (1, -1)]
+    worst = max(abs(int(output[0, 0])) for output in run(net, tuning, corners))
+    bits = -int(np.log2(tuning.input_scales["x"]))
+    found = bound(
+        _analyse(net.program), inputs={"x": (low, high)}, input_scales={"x": bits}, param_scale=tuning.parameters.param_scale,
+        rebase_multiplier=tuning.parameters.scale_rebase_multiplier, global_scale=bits,
+    )  # fmt: skip
+    assert isinstance(found, Bounds)
+    assert found.decomposed - 3 <= worst <= found.decomposed <= tuning.parameters.bound
 
 
 def _weights(net: Any) -> Any:
