@@ -169,7 +169,7 @@ def test_settings_of_another_visibility_are_refused(circuit: ProverCircuit) -> N
     parsed = EzklSettings.parse(circuit.verifier.parts["settings"])
     for visibility in (Visibility(inputs="private"), Visibility(outputs="hashed"), Visibility(weights="private")):
         with pytest.raises(BindingError, match="visibility"):
-            parsed.check(dataclasses.replace(circuit.circuit, visibility=visibility), weights=False)
+            parsed.check(dataclasses.replace(circuit.circuit, visibility=visibility))
 
 
 def test_settings_of_other_tensors_are_refused(circuit: ProverCircuit) -> None:
@@ -182,7 +182,7 @@ def test_settings_of_other_tensors_are_refused(circuit: ProverCircuit) -> None:
         (dataclasses.replace(spec, low=-(128**3)),),
     ):
         with pytest.raises(BindingError):
-            parsed.check(dataclasses.replace(circuit.circuit, inputs=inputs), weights=False)
+            parsed.check(dataclasses.replace(circuit.circuit, inputs=inputs))
 
 
 def test_a_setup_that_is_too_small_or_absent_is_refused(circuit: ProverCircuit) -> None:
@@ -190,7 +190,7 @@ def test_a_setup_that_is_too_small_or_absent_is_refused(circuit: ProverCircuit) 
     assert circuit.circuit.setup is not None
     for setup in (None, dataclasses.replace(circuit.circuit.setup, logrows=9)):
         with pytest.raises(BindingError, match="too small"):
-            parsed.check(dataclasses.replace(circuit.circuit, setup=setup), weights=False)
+            parsed.check(dataclasses.replace(circuit.circuit, setup=setup))
 
 
 # --- parameters

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from verifiable.blobs import LocalBlobs
 from verifiable.digest import Digest
-from verifiable.encoding.tensor import Tensor
-from verifiable.errors import Error, FatalStateError, UnsupportedError
+from verifiable.errors import UnsupportedError
 from verifiable.zk.circuit import Circuit, Part, TensorSpec, VerifierCircuit, Visibility
 from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
 from verifiable.zk.ezkl.parameters import EzklParameters, check_visibility
@@ -25,7 +24,6 @@ SYSTEM = "ezkl"
 PROGRAM_MEDIA_TYPE = "application/vnd.verifiable.ezkl.program.v1+onnx"
 VK_MEDIA_TYPE = "application/vnd.verifiable.ezkl.verifying-key.v1"
 PK_MEDIA_TYPE = "application/vnd.verifiable.ezkl.proving-key.v1"
-WEIGHTS_MEDIA_TYPE = "application/vnd.verifiable.ezkl.weights-commitment.v1"
 FIDELITY_MEDIA_TYPE = "application/vnd.verifiable.fidelity.v1+json"
 
 
@@ -70,7 +68,6 @@ def build(
         settings, plan = steps.make_settings(child, program, parameters, visibility)
         specs = _output_specs(settings, outputs)
         steps.compile_circuit(child, program, settings)
-        weights = _weights(child, settings, inputs, specs)
         vk, proving_key = _keys(child, settings, srs, blobs)
         srs_part = verifier_srs.cut(srs.path)
         size = steps.proof_size(child, settings, vk, srs_part)
@@ -80,7 +77,6 @@ def build(
         "proof-format": (instances.format_document(size, plan.divisions), instances.FORMAT_MEDIA_TYPE),
         "fidelity": (fidelity, FIDELITY_MEDIA_TYPE),
         "srs": (srs_part, verifier_srs.MEDIA_TYPE),
-        **({} if weights is None else {"weights-commitment": (weights, WEIGHTS_MEDIA_TYPE)}),
     }
     circuit = Circuit(
         model=model,
@@ -94,7 +90,7 @@ def build(
         setup=srs.setup(),
         proving_key=proving_key,
     )
-    settings.check(circuit, weights=weights is not None)
+    settings.check(circuit)
     verifier = VerifierCircuit(circuit=circuit, parts={role: data for role, (data, _) in parts.items()})
     return ProverCircuit(verifier=verifier, program=program)
 
@@ -135,29 +131,6 @@ def _check_booleans(inputs: Sequence[TensorSpec], visibility: Visibility) -> Non
                 f"input {spec.name!r}: a boolean cannot be {visibility.inputs}: ezkl does not tie it to 0 and 1",
                 hint="make the inputs public, or the input a float",
             )
-
-
-def _weights(child: Child, settings: EzklSettings, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bytes | None:
-    """The commitment to hashed weights, as ezkl computes it beside any run; None where there is none to make."""
-    if settings.visibility.weights != "hashed":
-        return None
-    last: Error | None = None
-    for value in (0, 1, -1):
-        try:
-            found = steps.witness(child, inputs, outputs, {spec.name: _constant(spec, value) for spec in inputs})
-        except UnsupportedError as error:
-            last = error
-            continue
-        if found.weight_hash is None:
-            raise UnsupportedError("the model has no weights to commit to", hint="compile with --weights fixed")
-        return instances.check_commitment(bytes.fromhex(found.weight_hash), where="weights")
-    raise last or FatalStateError("ezkl: no run gave a commitment to the weights")
-
-
-def _constant(spec: TensorSpec, value: int) -> Tensor:
-    import numpy as np
-
-    return Tensor.from_array(np.full(spec.shape, min(max(value, spec.low), spec.high), dtype=np.int64))
 
 
 __all__ = ["SYSTEM", "build", "make_proving_key"]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integers as field elements, and the instance of the statement in exactly ezkl's order.
 
-One flat list: commitments of hashed inputs, the commitment of hashed weights, public inputs, then public outputs or the
-commitments of hashed outputs; every tensor in the circuit's order, every element in row-major order. Nothing of it ever comes
-from a proof.
+One flat list: commitments of hashed inputs, public inputs, then public outputs or the commitments of hashed outputs; every
+tensor in the circuit's order, every element in row-major order. Nothing of it ever comes from a proof.
 """
 
 from __future__ import annotations
@@ -58,18 +57,15 @@ def check_commitment(commitment: bytes, *, where: str) -> bytes:
     return commitment
 
 
-def build(circuit: Circuit, public: Public, weights: bytes | None, commit: Callable[[Tensor], bytes]) -> list[str]:
+def build(circuit: Circuit, public: Public, commit: Callable[[Tensor], bytes]) -> list[str]:
     """The flat instance list, hex little-endian, from what the claim says.
 
-    ``weights`` is the commitment of hashed weights. A hashed tensor that comes with its integers is committed to here with
-    ``commit``; a commitment beside it must agree. Raises BindingError, MalformedError.
+    A hashed tensor that comes with its integers is committed to here with ``commit``; a commitment beside it must agree. Raises
+    BindingError, MalformedError.
     """
     before, inputs = _side("input", circuit.inputs, circuit.visibility.inputs, public.inputs, commit)
     hashes, outputs = _side("output", circuit.outputs, circuit.visibility.outputs, public.outputs, commit)
-    if (weights is not None) > (circuit.visibility.weights == "hashed"):
-        raise BindingError("ezkl: a commitment to weights that are not hashed")
-    middle = [] if weights is None else [check_commitment(weights, where="weights").hex()]
-    return [*before, *middle, *inputs, *outputs, *hashes]
+    return [*before, *inputs, *outputs, *hashes]
 
 
 def proof_document(instances: Sequence[str], proof: bytes) -> bytes:

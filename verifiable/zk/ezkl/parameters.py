@@ -18,8 +18,7 @@ MAX_LOGROWS = 26
 MIN_LOGROWS = 6
 #: ezkl's own value for "no epsilon": the smallest step of a double at 1.
 EPSILON = 2.0**-52
-_VALUES = {"public": "public", "hashed": "hashed", "private": "private"}
-_WEIGHTS = {"fixed": "fixed", "hashed": "hashed", "private": "private"}
+_WEIGHTS = ("fixed", "private")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class EzklParameters:
 
     @property
     def bound(self) -> int:
-        """Every input and output is proved to be within ``±bound``."""
+        """Every input, and every public output, is proved to be within ``±bound``."""
         return int(self.decomp_base**self.decomp_legs) - 1
 
     def run_args(self, visibility: Visibility) -> dict[str, Any]:
@@ -70,8 +69,8 @@ class EzklParameters:
             "decomp_base": self.decomp_base, "decomp_legs": self.decomp_legs,
             "num_inner_cols": self.num_inner_cols, "logrows": self.logrows,
             "lookup_range": [self.lookup_low, self.lookup_high],
-            "input_visibility": _VALUES[visibility.inputs], "output_visibility": _VALUES[visibility.outputs],
-            "param_visibility": _WEIGHTS[visibility.weights],
+            "input_visibility": visibility.inputs, "output_visibility": visibility.outputs,
+            "param_visibility": visibility.weights,
             "disable_freivalds": True, "ignore_range_check_inputs_outputs": False, "check_mode": "safe",
             "bounded_log_lookup": False, "rebase_frac_zero_constants": False, "epsilon": EPSILON,
             "variables": [["batch_size", 1]],
@@ -79,7 +78,17 @@ class EzklParameters:
 
 
 def check_visibility(visibility: Visibility) -> None:
-    """Raises UnsupportedError for what ezkl cannot honour; nothing is silently weakened."""
+    """Raises UnsupportedError for what ezkl cannot honour; nothing is silently weakened.
+
+    Hashed weights: a constant that is used once, and nearly all are, is laid out anew where it is used and not copied from
+    the cells that were hashed. The proving key's permutation shows it: no cycle joins the two. So the commitment would be to
+    one model and the computation could be another's.
+    """
+    if visibility.weights == "hashed":
+        raise UnsupportedError(
+            "ezkl does not tie hashed weights to the computation: the proof would hold for any other weights",
+            hint="use --weights fixed: they are bound by the verifying key, which shows no more of them than an unsalted hash",
+        )
     if visibility.weights not in _WEIGHTS:
         raise UnsupportedError(
             f"ezkl cannot keep weights {visibility.weights!r}", hint=f"choose one of {', '.join(_WEIGHTS)} for the weights"

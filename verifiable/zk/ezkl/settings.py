@@ -79,8 +79,8 @@ class EzklSettings:
         root.done()
         return settings
 
-    def check(self, circuit: Circuit, *, weights: bool) -> None:
-        """These settings are those of ``circuit``; ``weights`` tells whether it commits to any. Raises BindingError."""
+    def check(self, circuit: Circuit) -> None:
+        """These settings are those of ``circuit``. Raises BindingError naming the difference."""
         if self.visibility != circuit.visibility:
             raise BindingError("ezkl settings: the visibility is not that of circuit.json")
         if circuit.setup is None or circuit.setup.logrows < self.parameters.logrows:
@@ -97,7 +97,6 @@ class EzklSettings:
             raise BindingError("ezkl settings: the public values are not those of circuit.json")
         hashed = (circuit.visibility.inputs == "hashed") * len(circuit.inputs)
         hashed += (circuit.visibility.outputs == "hashed") * len(circuit.outputs)
-        hashed += circuit.visibility.weights == "hashed" and weights
         if self.hashes != hashed:
             raise BindingError(f"ezkl settings: {self.hashes} commitments, circuit.json implies {hashed}")
 

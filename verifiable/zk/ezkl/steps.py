@@ -30,7 +30,6 @@ class Witness:
     outputs: Mapping[str, Tensor]
     input_hashes: tuple[str, ...]
     output_hashes: tuple[str, ...]
-    weight_hash: str | None
 
 
 def make_settings(child: Child, program: bytes, parameters: EzklParameters, visibility: Visibility) -> tuple[EzklSettings, Plan]:
@@ -70,7 +69,10 @@ def compile_circuit(child: Child, program: bytes, settings: EzklSettings) -> Non
 
 def set_up(child: Child, settings: EzklSettings, srs: Path, pk: Path) -> bytes:
     """Make both keys; the proving key goes to ``pk``, the verifying key is returned."""
-    request = {"compiled": str(child.folder / COMPILED), "vk": str(child.folder / _VK), "pk": str(pk), "srs": str(srs)}
+    request = {
+        "compiled": str(child.folder / COMPILED), "vk": str(child.folder / _VK), "pk": str(pk.absolute()),
+        "srs": str(srs.absolute()),
+    }  # fmt: skip
     try:
         # Uncompressed selectors: a third more proving key, and a verifying key of kilobytes instead of one column per selector.
         child.ask("making the keys", {"op": "setup", "compress_selectors": False, **request})
@@ -119,14 +121,14 @@ def witness(
         outputs=values,
         input_hashes=tuple(hashes["inputs"]),
         output_hashes=tuple(hashes["outputs"]),
-        weight_hash=hashes["params"][0] if hashes["params"] else None,
     )
 
 
 def prove(child: Child, srs: Path, pk: Path) -> tuple[list[str], bytes]:
     """Prove the run that :func:`witness` left; the instances as ezkl has them, and the proof."""
     request = {
-        "witness": str(child.folder / _WITNESS), "compiled": str(child.folder / COMPILED), "pk": str(pk), "srs": str(srs),
+        "witness": str(child.folder / _WITNESS), "compiled": str(child.folder / COMPILED), "pk": str(pk.absolute()),
+        "srs": str(srs.absolute()),
         "proof": str(child.folder / "proof.json"),
     }  # fmt: skip
     answer = child.ask("proving", {"op": "prove", **request})

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 VERIFY_SECONDS = 120.0
 VERIFY_MEMORY = 4 << 30
 _ROLES = {"settings", "verifying-key", "proof-format", "fidelity", "srs"}
-_WEIGHTS = "weights-commitment"
 
 
 class EzklSystem:
@@ -60,13 +59,13 @@ class EzklSystem:
             steps.compile_circuit(child, circuit.program, settings)
             witness = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers)
             public = _public(circuit.circuit, integers, witness)
-            expected = instances.build(circuit.circuit, public, _weights(circuit.verifier), _no_commitment)
+            expected = instances.build(circuit.circuit, public, _no_commitment)
             found, proof = steps.prove(child, srs.path, self._proving_key(child, circuit, settings, srs))
             seconds = child.seconds
         if found != expected:
             raise FatalStateError(
                 "ezkl proved another instance than the one it was asked for",
-                hint="the circuit's program, settings or weights commitment do not belong together; compile the model again",
+                hint="the circuit's program and settings do not belong together; compile the model again",
             )
         try:
             progress("verifying", None)
@@ -90,7 +89,7 @@ class EzklSystem:
         """
         settings = _settings(circuit)  # 1
         verifier_srs.check(circuit.parts["srs"], _setup(circuit.circuit))  # 2
-        rebuilt = instances.build(circuit.circuit, public, _weights(circuit), self._commit)  # 3
+        rebuilt = instances.build(circuit.circuit, public, self._commit)  # 3
         instances.check_proof(proof, circuit.parts["proof-format"])  # 4
         document = instances.proof_document(rebuilt, proof)
         digests = {role: circuit.circuit.parts[role].digest.hex for role in ("settings", "verifying-key", "srs")}
@@ -203,10 +202,10 @@ def _settings(circuit: VerifierCircuit) -> EzklSettings:
         raise UnsupportedError(
             f"circuit: made for {one_line(named.system)} {one_line(named.system_version)}, this is {SYSTEM} {VERSION}"
         )
-    if set(circuit.parts) - {_WEIGHTS} != _ROLES or named.setup is None or named.proving_key is None:
+    if set(circuit.parts) != _ROLES or named.setup is None or named.proving_key is None:
         raise MalformedError("circuit: its parts are not those of an ezkl circuit")
     settings = EzklSettings.parse(circuit.parts["settings"])
-    settings.check(named, weights=_WEIGHTS in circuit.parts)
+    settings.check(named)
     return settings
 
 
@@ -214,10 +213,6 @@ def _setup(circuit: Circuit) -> Setup:
     if circuit.setup is None:
         raise MalformedError("circuit: an ezkl circuit names its setup")
     return circuit.setup
-
-
-def _weights(circuit: VerifierCircuit) -> bytes | None:
-    return circuit.parts.get(_WEIGHTS)
 
 
 def _check_inputs(circuit: Circuit, integers: Mapping[str, Tensor]) -> None:

@@ -138,9 +138,7 @@ def _setup(request: dict[str, Any]) -> Any:
 def _witness(request: dict[str, Any]) -> Any:
     ezkl = _ezkl()
     witness = ezkl.gen_witness(request["data"], request["compiled"], request["witness"])
-    hashes = {
-        name: (witness.get(f"processed_{name}") or {}).get("poseidon_hash") or [] for name in ("inputs", "params", "outputs")
-    }
+    hashes = {name: (witness.get(f"processed_{name}") or {}).get("poseidon_hash") or [] for name in ("inputs", "outputs")}
     return {"inputs": witness["inputs"], "outputs": witness["outputs"], "hashes": hashes}
 
 
