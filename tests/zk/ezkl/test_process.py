@@ -20,9 +20,10 @@ import pytest
 from tests.zk.ezkl.workshop import SAMPLE, Workshop, mlp
 from verifiable.errors import FatalStateError, UnsupportedError
 from verifiable.zk.circuit import Visibility
-from verifiable.zk.ezkl import process, steps
+from verifiable.zk.ezkl import process, scratch, steps
 from verifiable.zk.ezkl.parameters import EzklParameters
-from verifiable.zk.ezkl.process import Child, Refusal, WarmChild, job, one_line
+from verifiable.zk.ezkl.process import Child, Refusal, job, one_line
+from verifiable.zk.ezkl.warm import WarmChild
 from verifiable.zk.system import Limits, Proved, ProverCircuit, no_progress
 
 PUBLIC = Visibility()
@@ -211,7 +212,8 @@ def test_a_killed_parent_leaves_no_orphan(tmp_path: Path, workshop: Workshop, ch
         sys.path.insert(0, {str(checkout)!r})
         tempfile.tempdir = {str(tmp_path / "of-the-parent")!r}
         import os; os.mkdir(tempfile.tempdir)
-        from verifiable.zk.ezkl.process import Child, WarmChild
+        from verifiable.zk.ezkl.process import Child
+        from verifiable.zk.ezkl.warm import WarmChild
         from verifiable.zk.system import Limits
         child, warm = Child(limits=Limits()), WarmChild(limits=Limits())
         child.ask("asking", {{"op": "version"}})
@@ -232,6 +234,40 @@ def test_a_killed_parent_leaves_no_orphan(tmp_path: Path, workshop: Workshop, ch
     while any(Path(f"/proc/{pid}").exists() and _state(pid) != "Z" for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists() and _state(pid) != "Z"] == []
+
+
+def aged(folder: Path) -> Path:
+    long_ago = time.time() - 3600
+    os.utime(folder, (long_ago, long_ago))
+    return folder
+
+
+def test_what_a_killed_parent_left_is_swept_up(tmp_path: Path, checkout: Path) -> None:
+    """The folder holds the witness, hidden values included."""
+    script = (
+        f"import os, sys, tempfile; sys.path.insert(0, {str(checkout)!r}); tempfile.tempdir = {str(tmp_path)!r};"
+        "from verifiable.zk.ezkl import scratch; print(scratch.make()[0], flush=True); os.kill(os.getpid(), 9)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False).stdout
+    left = Path(said.strip())
+    assert left.is_dir()
+    scratch.sweep()
+    assert left.is_dir()  # it might have been made this moment
+    aged(left)
+    scratch.sweep()
+    assert not left.exists()
+
+
+def test_a_folder_in_use_and_the_folders_of_others_are_not_swept(tmp_path: Path) -> None:
+    other = tmp_path / "verifiable-ezkl-link"
+    (tmp_path / "kept").mkdir()
+    other.symlink_to(tmp_path / "kept")
+    with job(limits=Limits(), progress=no_progress) as child:
+        aged(child.folder)
+        scratch.sweep()
+        assert child.folder.is_dir()
+    assert (tmp_path / "kept").is_dir()
+    other.unlink()
 
 
 def _state(pid: int) -> str:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parent's side of the child process in which ezkl runs: start, ask, watch, kill.
 
-A :class:`Child` is one process with a private folder. :func:`job` gives a fresh one for a piece of proving work;
-:class:`WarmChild` keeps one for short questions. Whatever ends the conversation (an answer that never comes, a deadline, Ctrl-C,
-an exception in the progress callback) ends the process and removes the folder.
+A :class:`Child` is one process with a private folder; :func:`job` gives a fresh one for a piece of proving work. Whatever ends
+the conversation (an answer that never comes, a deadline, Ctrl-C, an exception in the progress callback) ends the process and
+removes the folder.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from verifiable.errors import Error, FatalStateError, MalformedError, UnsupportedError
-from verifiable.zk.ezkl import VERSION
+from verifiable.errors import FatalStateError, MalformedError, UnsupportedError
+from verifiable.zk.ezkl import VERSION, scratch
 from verifiable.zk.ezkl import worker as _worker
 from verifiable.zk.system import Limits, Progress, no_progress
 
@@ -56,17 +54,17 @@ class Child:
         self._deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
         self._tail = b""
         self.seconds: dict[str, float] = {}
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix="verifiable-ezkl-"))
-        except OSError as error:
-            raise FatalStateError(f"ezkl: cannot create a temporary folder: {error.strerror or error}") from error
+        self.folder, self._lock = scratch.make()
         try:
             self._start(kind)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock)
             raise
 
     def _start(self, kind: str) -> None:
+        if not sys.executable:
+            raise FatalStateError("ezkl: this Python does not know its own path", hint="run it as a program of its own")
         their_requests, self._requests = os.pipe()
         self._replies, their_replies = os.pipe()
         command = [
@@ -90,7 +88,7 @@ class Child:
         for descriptor in (self._requests, self._replies, self._output.fileno()):
             os.set_blocking(descriptor, False)
         self._finalise = weakref.finalize(
-            self, _destroy, self._process, (self._requests, self._replies), self.folder, os.getpid()
+            self, _destroy, self._process, (self._requests, self._replies, self._lock), self.folder, os.getpid()
         )
 
     @property
@@ -222,75 +220,6 @@ def job(*, limits: Limits, progress: Progress) -> Iterator[Child]:
         ) from refusal
     finally:
         child.close()
-
-
-class WarmChild:
-    """One child kept for short questions; started at the first, replaced when found dead. Thread-safe, one question at a time.
-
-    Files given to :meth:`keep` are written once, by names that tell their content; when too much is kept, the child is replaced.
-    """
-
-    def __init__(self, *, limits: Limits, max_cached: int = 1 << 28) -> None:
-        self._limits = limits
-        self._max_cached = max_cached
-        self._lock = threading.Lock()
-        self._child: Child | None = None
-        self._cached: dict[str, int] = {}
-        self._owner = os.getpid()
-
-    def use(self, question: Callable[[Child], Any]) -> Any:
-        """``question(child)`` under the lock; within it :meth:`keep`, :meth:`kept` and :meth:`adopt` may be used."""
-        if self._owner != os.getpid():  # after a fork: the lock may be held for ever, and the pipes are the parent's to talk on
-            self._lock, self._child, self._cached, self._owner = threading.Lock(), None, {}, os.getpid()
-        with self._lock:
-            child = self._living()
-            try:
-                return question(child)
-            except (Error, Refusal):
-                raise
-            except BaseException:
-                self._drop()
-                raise
-
-    def keep(self, name: str, data: bytes) -> str:
-        """The path of a file with this content, written at its first use."""
-        if (path := self.kept(name)) is not None:
-            return path
-        assert self._child is not None
-        path = self._child.write(name, data)
-        self._cached[name] = len(data)
-        return path
-
-    def kept(self, name: str) -> str | None:
-        """The path of the file kept under this name, if there is one."""
-        return str(self._child.folder / name) if self._child is not None and name in self._cached else None
-
-    def adopt(self, name: str, path: Path) -> str:
-        """Keep a file that the child wrote under ``name``. Raises FatalStateError."""
-        target = path.with_name(name)
-        try:
-            self._cached[name] = path.stat().st_size
-            path.replace(target)
-        except OSError as error:
-            raise FatalStateError(f"ezkl: cannot keep {path}: {error.strerror or error}") from error
-        return str(target)
-
-    def close(self) -> None:
-        """End the child; the next question starts another."""
-        with self._lock:
-            self._drop()
-
-    def _living(self) -> Child:
-        if self._child is None or not self._child.alive or sum(self._cached.values()) > self._max_cached:
-            self._drop()
-            check_installed()
-            self._child = Child(limits=Limits(memory=self._limits.memory), kind="warm")
-        return self._child
-
-    def _drop(self) -> None:
-        if self._child is not None:
-            self._child.close()
-        self._child, self._cached = None, {}
 
 
 def check_installed() -> None:

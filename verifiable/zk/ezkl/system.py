@@ -14,8 +14,9 @@ from verifiable.errors import BindingError, FatalStateError, MalformedError, Pro
 from verifiable.zk.circuit import Circuit, Setup, VerifierCircuit
 from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
 from verifiable.zk.ezkl.build import SYSTEM, make_proving_key
-from verifiable.zk.ezkl.process import Child, Refusal, WarmChild, job, one_line
+from verifiable.zk.ezkl.process import Child, Refusal, job, one_line
 from verifiable.zk.ezkl.settings import EzklSettings
+from verifiable.zk.ezkl.warm import WarmChild
 from verifiable.zk.system import Limits, Progress, Proved, ProverCircuit, Public, no_progress
 
 if TYPE_CHECKING:
