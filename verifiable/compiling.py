@@ -324,7 +324,7 @@ def _samples(
     from verifiable.model.data import conform, read_samples
 
     if calibration is None:
-        note = f"no calibration data given: {SYNTHETIC_SAMPLES} synthetic inputs in [-1, 1] stand in, and set the range"
+        note = f"no calibration data given: {SYNTHETIC_SAMPLES} synthetic inputs in [-1, 1] stand in"
         return _synthetic(shaped), (note,)
     if isinstance(calibration, str | Path):
         samples = read_samples(Path(calibration), shaped.inputs)
