@@ -163,6 +163,18 @@ def test_the_environment_does_not_steer_ezkl(monkeypatch: pytest.MonkeyPatch) ->
         assert process._environment(child.folder)["RUST_LOG"] == "error"
 
 
+def test_a_full_disk_is_a_clear_error() -> None:
+    with pytest.raises(FatalStateError, match="no space left"), job(limits=Limits(), progress=no_progress) as child:
+        child.ask("making a setup", {"op": "gen_srs", "srs": "/dev/full", "logrows": 8})
+
+
+def test_a_folder_that_is_gone_is_a_clear_error() -> None:
+    with pytest.raises(FatalStateError, match="cannot write"), job(limits=Limits(), progress=no_progress) as child:
+        child.write("no/such/folder", b"")
+    with pytest.raises(FatalStateError, match="cannot read"), job(limits=Limits(), progress=no_progress) as child:
+        child.read("absent")
+
+
 # --- cancellation
 
 
