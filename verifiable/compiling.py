@@ -186,6 +186,7 @@ def audit(
     rebuilt = _build(
         model=loaded.digest, shaped=shaped, parameters=parameters, visibility=named.visibility, inputs=named.inputs,
         fidelity=claimed.parts["fidelity"], srs=srs, stores=stores, limits=limits, progress=progress,
+        wanted_settings=claimed.parts["settings"],
     )  # fmt: skip
     if rebuilt.circuit != named:
         raise BindingError(f"audit: re-derived circuit {rebuilt.circuit.id} differs in {_difference(rebuilt.circuit, named)}")
@@ -257,13 +258,13 @@ def program_of(model: str | Path, *, dims: Mapping[str, int] | None = None) -> b
 
 def _build(
     *, model: Digest, shaped: Model, parameters: EzklParameters, visibility: Visibility, inputs: Sequence[TensorSpec],
-    fidelity: bytes, srs: SrsInfo, stores: Stores, limits: Limits, progress: Progress,
+    fidelity: bytes, srs: SrsInfo, stores: Stores, limits: Limits, progress: Progress, wanted_settings: bytes | None = None,
 ) -> ProverCircuit:  # fmt: skip
     from verifiable.zk.ezkl.build import build
 
     return build(
         model=model, program=shaped.data, parameters=parameters, visibility=visibility, inputs=inputs, outputs=shaped.outputs,
-        fidelity=fidelity, srs=srs, blobs=stores.blobs, limits=limits, progress=progress,
+        fidelity=fidelity, srs=srs, blobs=stores.blobs, limits=limits, progress=progress, wanted_settings=wanted_settings,
     )  # fmt: skip
 
 

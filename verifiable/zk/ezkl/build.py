@@ -51,6 +51,7 @@ def build(
     blobs: LocalBlobs,
     limits: Limits,
     progress: Progress = no_progress,
+    wanted_settings: bytes | None = None,
 ) -> ProverCircuit:
     """Compile ``program`` (normalised ONNX) and make its keys; the proving key goes to ``blobs``, named by the circuit.
 
@@ -65,7 +66,7 @@ def build(
             hint=f"`verifiable srs fetch {parameters.logrows}`, or choose a smaller circuit",
         )
     with job(limits=limits, progress=progress) as child:
-        settings, plan = steps.make_settings(child, program, parameters, visibility)
+        settings, plan = steps.settled(child, program, parameters, visibility, wanted=wanted_settings)
         specs = _output_specs(settings, outputs)
         steps.compile_circuit(child, program, settings)
         vk, proving_key = _keys(child, settings, srs, blobs)
