@@ -302,7 +302,7 @@ def _audit_fidelity(
     from verifiable.model.fidelity import Fidelity, measure
 
     samples, _ = _samples(calibration, shaped)
-    system = registry.find(registry.default_systems(), rebuilt.circuit.system)
+    system = registry.executor(registry.find(registry.default_systems(), rebuilt.circuit.system))
     computed = []
     for sample in samples:
         tensors = conform(sample, shaped.inputs)

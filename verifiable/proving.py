@@ -116,7 +116,7 @@ def run(
     given = read_inputs(prover.circuit, inputs)
     integers = {spec.name: quantise(given[spec.name], spec) for spec in prover.circuit.inputs}
     system = registry.find(systems or registry.default_systems(), prover.circuit.system)
-    outputs = system.execute(prover, integers)
+    outputs = registry.executor(system).execute(prover, integers)
     reference = FloatModel(Model.parse(prover.program).data).run({name: tensor.array() for name, tensor in given.items()})
     return tuple(
         RanOutput(

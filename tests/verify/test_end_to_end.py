@@ -172,3 +172,13 @@ def test_hashed_values_are_bound_by_their_commitments(shop: Shop) -> None:
         verifier.verify(
             resign(receipt, replace(receipt.claim, inputs=(wrong,)), shop.signer).encode(), now=NOW, allow_dev_srs=True
         )
+
+
+def test_the_systems_own_caveats_are_in_the_verdict() -> None:
+    """What a proof leaves to the prover's rounding must reach the reader, not stay in a part of the circuit."""
+    from tests.test_compat import RECEIPTS, verify
+
+    verified = verify("digits-cnn", (RECEIPTS / "digits-cnn.receipt.json").read_bytes())
+    assert any(caveat.startswith("rounding: each of 72 rescaled values") for caveat in verified.caveats)
+    exact = verify("mlp-breast-cancer", (RECEIPTS / "mlp-breast-cancer.receipt.json").read_bytes())
+    assert not any("rounding" in caveat for caveat in exact.caveats)

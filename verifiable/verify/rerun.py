@@ -3,23 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import BindingError, TrustError, UnsupportedError
+from verifiable.errors import BindingError, TrustError
 from verifiable.verify.verified import Step, VerifiedTensor
 from verifiable.zk.circuit import VerifierCircuit
+from verifiable.zk.registry import executor
 from verifiable.zk.system import ProofSystem, ProverCircuit
-
-
-@runtime_checkable
-class Executor(Protocol):
-    """A proof system that can also compute what it would prove. Raises only Error."""
-
-    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The int64 outputs for these int64 inputs, exactly those that a proof would show."""
-        ...
 
 
 def rerun(
@@ -36,9 +27,7 @@ def rerun(
     Raises BindingError when an output differs, TrustError when an input is not known or an output shows nothing to compare,
     UnsupportedError when the system only proves.
     """
-    if not isinstance(system, Executor):
-        raise UnsupportedError(f"{system.id} cannot run a program without proving it")
-    found = system.execute(circuit, _integers(inputs))
+    found = executor(system).execute(circuit, _integers(inputs))
     for output in outputs:
         if output.visibility == "private":
             raise TrustError(f"output {output.name!r} is private: there is nothing to compare a re-run with")

@@ -125,7 +125,7 @@ class Verifier:
         )
         with steps.step(9) as step:
             step.note((policy or DEFAULT).check(verified))
-        return replace(verified, checks=steps.checks, caveats=_caveats(verified, nonce))
+        return replace(verified, checks=steps.checks, caveats=(*_caveats(verified, nonce), *system.caveats(chosen)))
 
     def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
         key = receipt.claim.public_key

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from verifiable import paths
 from verifiable.blobs import LocalBlobs
 from verifiable.errors import UnsupportedError
-from verifiable.zk.system import ProofSystem
+from verifiable.zk.system import Executor, ProofSystem
 
 if TYPE_CHECKING:
     from verifiable.zk.srs.store import SrsStore
@@ -55,6 +55,13 @@ def find(systems: Mapping[str, ProofSystem], name: str) -> ProofSystem:
             f"proof system {name[:40]!r} is not known to this version", hint=f"known: {', '.join(sorted(systems)) or 'none'}"
         )
     return systems[name]
+
+
+def executor(system: ProofSystem) -> Executor:
+    """``system``, if it can run a program without proving it. Raises UnsupportedError."""
+    if not isinstance(system, Executor):
+        raise UnsupportedError(f"{system.id} cannot run a program without proving it")
+    return system
 
 
 @cache  # one warm child process per store, however many verifiers a service makes

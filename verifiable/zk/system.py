@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from verifiable.encoding.tensor import Tensor
 from verifiable.zk.circuit import Circuit, VerifierCircuit
@@ -94,15 +94,24 @@ class ProofSystem(Protocol):
         """Return if the proof holds for exactly this instance; else ProofError, BindingError or MalformedError."""
         ...
 
-    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The int64 outputs for these inputs, exactly those that a proof would show. Raises UnsupportedError, MalformedError."""
-        ...
-
     def commit(self, circuit: Circuit, integers: Tensor) -> bytes:
         """The commitment that a ``hashed`` tensor would have; a verifier given the value compares. Raises UnsupportedError."""
         ...
 
+    def caveats(self, circuit: VerifierCircuit) -> tuple[str, ...]:
+        """What a proof for this circuit does *not* establish, one line each. Raises MalformedError, BindingError."""
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A proof system that can also compute what it would prove. Raises only Error."""
+
+    def execute(self, circuit: ProverCircuit, integers: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The int64 outputs for these inputs, exactly those that a proof would show. Raises UnsupportedError, MalformedError."""
+        ...
+
 
 __all__ = [
-    "Bound", "Limits", "Progress", "ProofSystem", "Proved", "ProverCircuit", "Public", "no_progress",
+    "Bound", "Executor", "Limits", "Progress", "ProofSystem", "Proved", "ProverCircuit", "Public", "no_progress",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ RESERVED_ROWS = 16
 _BLINDING_ROWS = 6
 _WORD = 32
 # CPU seconds: per committed cell, per evaluated cell of the extended domain, per assigned cell, and at least. Fitted to 28
-# circuits of 2^8 to 2^16 rows, most within 20 %, the worst within 27 %. The two cores of the reference machine take 0.55 of the CPU time.
+# circuits of 2^8 to 2^16 rows, most within 20 %, the worst within 27 %. Two cores take 0.55 of the CPU time.
 _PER_COMMITTED, _PER_EXTENDED, _PER_ASSIGNED, _LEAST, _WALL = 8.7e-6, 2.87e-7, 1.2e-5, 0.16, 0.55
 # Resident memory while the keys are made or used, relative to the proving key; the interpreter and ezkl.
 _MEMORY_FACTOR, _MEMORY_BASE = 2.3, 80 << 20
