@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
 
-.PHONY: demo test slow lint types wheel audit lock clean
+.PHONY: demo test slow bench lint types wheel audit lock clean
 
 demo: $(STAMP)
 	$(BIN)/verifiable demo
@@ -14,7 +14,11 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow $(TESTS)
+	$(BIN)/python -m pytest -m "slow and not bench" $(TESTS)
+
+# Comparisons with the stock tools, in one run each; they print tables.
+bench: $(STAMP)
+	$(BIN)/python -m pytest -m bench -s $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -90,6 +90,7 @@ def test_small_mlp(tmp_path: Path) -> None:
     assert abs(tuned["pk"] - tuned["predicted"]["proving_key"]) < 0.01 * tuned["pk"]
 
 
+@pytest.mark.bench
 @pytest.mark.slow
 def test_lenet(tmp_path: Path, checkout: Path) -> None:
     """Minutes, and gigabytes; VERIFIABLE_BENCH_STOCK=0 leaves out the stock half, VERIFIABLE_BENCH_SAMPLES bounds the samples."""
