@@ -26,12 +26,22 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"verifiable_cli.commands.{cmd_name}").command
+        _name_variables(command, f"VERIFIABLE_{cmd_name.upper()}")
         return command
+
+
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Each option's environment variable, after its long name as users type it (click would take the Python parameter's)."""
+    for option in command.params:
+        if isinstance(option, click.Option) and (name := next((o for o in option.opts if o.startswith("--")), None)):
+            option.envvar = f"{prefix}_{name[2:].upper().replace('-', '_')}"
+    for name, inner in getattr(command, "commands", {}).items():
+        _name_variables(inner, f"{prefix}_{name.upper().replace('-', '_')}")
 
 
 @click.group(
     cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "VERIFIABLE", "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every option can be set in the environment: `prove --key` is VERIFIABLE_PROVE_KEY, and so on.",
 )
 @click.version_option(verifiable.__version__, prog_name="verifiable")

@@ -194,3 +194,15 @@ def test_hashed_input_verifies_by_commitment_and_by_value(made: Made, run: Run, 
     given = run(*base, "--input", made.sample)
     assert "the integers of the value given are the committed ones" in given.out
     assert made.sample.read_text().split()[0] not in receipt.read_text()
+
+
+def test_options_come_from_the_environment_too(made: Made, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setenv("VERIFIABLE_VERIFY_CIRCUIT", made.id)
+    monkeypatch.setenv("VERIFIABLE_VERIFY_ALLOW_DEV_SRS", "1")
+    assert run("verify", made.receipt).code == 0
+
+
+def test_shells_can_complete_commands(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("COMP_WORDS", "verifiable pro"), ("COMP_CWORD", "1"), ("_VERIFIABLE_COMPLETE", "bash_complete")):
+        monkeypatch.setenv(name, value)
+    assert "prove" in run().out
