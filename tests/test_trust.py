@@ -112,3 +112,19 @@ def test_the_size_is_capped() -> None:
 def test_arbitrary_bytes_raise_only_errors(data: bytes) -> None:
     with contextlib.suppress(Error):
         TrustRoot.parse(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b".".join([b"a"] * 60_000) + b"=1",
+        b"[" + b".".join([b"a"] * 60_000) + b"]",
+        b"x={" + b".".join([b"a"] * 60_000) + b"=1}",
+        b".".join([b'"a"'] * 30_000) + b"=1",
+    ],
+    ids=["key", "table", "inline", "quoted"],
+)
+def test_a_key_of_a_hundred_thousand_parts_is_refused_at_once(data: bytes) -> None:
+    """Without the check this takes minutes and gigabytes; the test has no clock, it simply ends."""
+    with pytest.raises(MalformedError, match="dots outside quotes"):
+        TrustRoot.parse(data)
