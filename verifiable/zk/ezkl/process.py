@@ -259,7 +259,14 @@ def _complete(incoming: bytearray) -> dict[str, Any] | None:
 def _starved(said: str) -> bool:
     """Whether this is how Rust, Python or the thread library report that they got no memory."""
     return any(
-        words in said for words in ("memory allocation of", "MemoryError", "Cannot allocate memory", "ThreadPoolBuildError")
+        words in said
+        for words in (
+            "memory allocation of",
+            "MemoryError",
+            "Cannot allocate memory",
+            "ThreadPoolBuildError",
+            "failed to map segment",
+        )
     )
 
 
