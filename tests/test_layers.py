@@ -34,6 +34,7 @@ WALLS = {
     "onnxslim": ("verifiable/model/",),
     "click": ("cli/verifiable_cli/",),
     "numba": ("verifiable/zk/sumcheck/", "verifiable/model/"),
+    "llvmlite": ("verifiable/zk/sumcheck/",),
     "py_ecc": ("verifiable/zk/srs/",),
     "socket": ("verifiable/zk/srs/fetch.py",),
     "urllib.request": ("verifiable/zk/srs/fetch.py",),

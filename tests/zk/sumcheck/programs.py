@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small Programs, one per kind of operation, with weights from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from verifiable.model.program.builder import Builder
+from verifiable.model.program.ir import Input, Output, Program
+from verifiable.model.program.ops import Combine, Concat, Conv, Dense, Maximum, Pad, Reshape, Scale, Slice, SumPool, Transpose
+from verifiable.model.program.tables import tabulate
+
+SHIFT = 16
+
+
+class Maker(Builder):
+    """A Builder with layers in one line; ``rng`` decides the weights."""
+
+    def __init__(self, seed: int, *shape: int) -> None:
+        super().__init__()
+        self.rng = np.random.default_rng(seed)
+        self.input(Input(name="x", dtype="float32", shape=shape, scale=1.0, low=-7, high=15))
+
+    def _layer(self, out: int, *inner: int) -> tuple[int, int, int]:
+        # Odd multipliers, no bias, sums below 2^15: no ties (bounds.py decides it; a Program with ties would be refused).
+        weight = self.constant(self.rng.integers(-7, 8, size=(out, *inner)).astype(np.int8))
+        multiplier = self.constant(self.rng.integers(1000, 3000, size=out) * 2 + 1)
+        return weight, multiplier, self.constant(np.zeros(out, np.int64))
+
+    def dense(self, x: int, out: int) -> int:
+        weight, multiplier, bias = self._layer(out, self.shapes[x][-1])
+        return self.add(Dense(source=x, weight=weight, multiplier=multiplier, bias=bias))
+
+    def biased(self, x: int, out: int) -> int:
+        """A Dense with any bias: for what is not rounded any more."""
+        weight, multiplier, _ = self._layer(out, self.shapes[x][-1])
+        bias = self.constant(self.rng.integers(-999, 999, size=out))
+        return self.add(Dense(source=x, weight=weight, multiplier=multiplier, bias=bias))
+
+    def conv(self, x: int, out: int, kernel=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1), groups: int = 1) -> int:  # type: ignore[no-untyped-def]
+        weight, multiplier, bias = self._layer(out, self.shapes[x][1] // groups, *kernel)
+        return self.add(
+            Conv(
+                source=x,
+                weight=weight,
+                multiplier=multiplier,
+                bias=bias,
+                kernel=kernel,
+                strides=strides,
+                pads=pads,
+                groups=groups,
+            )
+        )
+
+    def relu(self, t: int, shift: int = SHIFT) -> int:
+        rounded = self.rounded(t, shift)
+        values = tabulate(
+            lambda y: np.maximum(y, 0), rounded, scale_in=1.0, scale_out=2.0, clamp=(0, 15), where="relu", max_rows=1 << 18
+        )
+        return self.requantise(t, shift, values)
+
+    def done(self, *tensors: int) -> Program:
+        return self.finish(
+            Output(name=f"y{i}", dtype="float32", shape=self.shapes[t], tensor=t, scale=1.0) for i, t in enumerate(tensors)
+        )
+
+
+def mlp(seed: int = 0) -> Program:
+    m = Maker(seed, 1, 11)
+    return m.done(m.biased(m.relu(m.dense(m.relu(m.dense(0, 9)), 6)), 5))
+
+
+def rows(seed: int = 0) -> Program:
+    """A Dense over three axes, none a power of two, biased in padded rows too."""
+    m = Maker(seed, 3, 5, 6)
+    return m.done(m.biased(m.relu(m.dense(0, 3)), 7))
+
+
+def convs(seed: int = 0) -> Program:
+    m = Maker(seed, 1, 3, 7, 6)
+    x = m.relu(m.conv(0, 5, strides=(2, 1)))
+    x = m.relu(m.conv(x, 3, kernel=(2, 3), pads=(0, 1, 1, 0)))
+    return m.done(m.biased(m.add(Reshape(source=x, shape=(1, int(np.prod(m.shapes[x]))))), 4))
+
+
+def depthwise(seed: int = 0) -> Program:
+    m = Maker(seed, 1, 3, 5, 5)
+    return m.done(m.conv(m.relu(m.conv(0, 3, groups=3)), 2, kernel=(1, 1), pads=(0, 0, 0, 0)))
+
+
+def grouped(seed: int = 0) -> Program:
+    m = Maker(seed, 1, 6, 4, 5)
+    return m.done(m.relu(m.conv(0, 12, groups=3)))
+
+
+def pooled(seed: int = 0) -> Program:
+    m = Maker(seed, 2, 3, 6, 5)
+    x = m.relu(m.conv(0, 3))
+    pool = SumPool(source=x, kernel=(3, 2), strides=(2, 2), pads=(1, 0, 1, 1), multiplier=5, bias=0)
+    return m.done(m.relu(m.conv(m.add(pool), 2)))
+
+
+def largest(seed: int = 0) -> Program:
+    """A max-pool as a tree of maxima of slices."""
+    m = Maker(seed, 1, 3, 6, 6)
+    x = m.relu(m.conv(0, 3))
+    parts = [
+        m.add(Slice(source=x, starts=(0, 0, i, j), steps=(1, 1, 2, 2), sizes=(1, 3, 3, 3))) for i in range(2) for j in range(2)
+    ]
+    top, bottom = m.add(Maximum(left=parts[0], right=parts[1])), m.add(Maximum(left=parts[2], right=parts[3]))
+    return m.done(m.conv(m.add(Maximum(left=top, right=bottom)), 2))
+
+
+def residual(seed: int = 0) -> Program:
+    m = Maker(seed, 1, 5)
+    x = m.relu(m.dense(0, 5))
+    both = m.add(Combine(sources=(m.dense(x, 5), x, x), coefficients=(2, 2048, -1024), constant=1))
+    return m.done(m.relu(both), both)
+
+
+def moved(seed: int = 0) -> Program:
+    m = Maker(seed, 3, 5, 2)
+    x = m.relu(m.dense(0, 3))
+    turned = m.add(Transpose(source=x, axes=(1, 2, 0)))
+    around = m.add(Pad(source=turned, before=(0, 1, 0), after=(1, 0, 2), value=3))
+    cut = m.add(Slice(source=around, starts=(1, 0, 1), steps=(2, 1, 1), sizes=(2, 4, 3)))
+    joined = m.add(Concat(sources=(cut, cut, around_slice(m, around)), axis=1))
+    flat = m.add(Reshape(source=joined, shape=(2, int(np.prod(m.shapes[joined])) // 2)))
+    return m.done(m.biased(flat, 3), joined)
+
+
+def around_slice(m: Maker, around: int) -> int:
+    return m.add(Slice(source=around, starts=(0, 1, 2), steps=(1, 1, 1), sizes=(2, 3, 3)))
+
+
+def scaled(seed: int = 0) -> Program:
+    """Multiplier and bias over different axes of a tensor padded in all of them."""
+    m = Maker(seed, 3, 5, 6)
+    x = m.relu(m.dense(0, 3))
+    multiplier, bias = m.constant(m.rng.integers(-9, 9, size=(5, 1))), m.constant(m.rng.integers(-9, 9, size=(3, 1, 3)))
+    return m.done(m.biased(m.add(Scale(source=x, multiplier=multiplier, bias=bias)), 2))
+
+
+def input_is_output(seed: int = 0) -> Program:
+    m = Maker(seed, 3)
+    return m.done(m.add(Combine(sources=(0, 0), coefficients=(3, -1), constant=17)), 0)
+
+
+ALL: dict[str, Callable[[int], Program]] = {
+    f.__name__: f for f in (mlp, rows, convs, depthwise, grouped, pooled, largest, residual, moved, scaled, input_is_output)
+}
+
+
+def inputs(program: Program, samples: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {e.name: rng.integers(e.low, e.high + 1, size=(samples, *e.shape)) for e in program.inputs}

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a verifier holds of a Program: everything but its weights. The circuit pins it, with the root that the weights are under.
+
+Padded cells of a tensor (see :mod:`.layout`) may take values that no real cell does, so tables are widened here to hold those
+too. That loosens nothing: that a real cell's rounded accumulator lies in its own table was proved from the widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifiable.errors import UnsupportedError
+from verifiable.model.program import bounds as proving
+from verifiable.model.program.bounds import Class, Classes, Interval
+from verifiable.model.program.ir import Input, Output, Program
+from verifiable.model.program.ops import Conv, Maximum, Op, Requantise, Scale, Shape, SumPool, constants, sources
+from verifiable.zk.sumcheck import field
+from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
+
+_ZERO = Class(low=0, high=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows (Y, values[Y - low]) for 2^log_size consecutive Y from ``low``."""
+
+    low: int
+    values: NDArray[np.int64]
+
+    @property
+    def log_size(self) -> int:
+        return len(self.values).bit_length() - 1
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        return self.low + np.arange(len(self.values), dtype=np.int64)
+
+    def evaluate(self, point: list[Ext]) -> list[Ext]:
+        """Both columns at a point; that of the keys is linear in it."""
+        key: Ext = (self.low % field.P, 0)
+        for position, coordinate in enumerate(reversed(point)):
+            key = ext_add(key, ext_mul((1 << position, 0), coordinate))
+        return [key, field.dot_ext(field.lift(field.from_signed(self.values)), field.eq_table(point))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """``tables`` by the Program's numbering. By number of operation: ``maxima``, the table of relu(a - b) of each Maximum, and
+    ``scales``, the shapes of multiplier and bias of each Scale.
+    """
+
+    inputs: tuple[Input, ...]
+    ops: tuple[Op, ...]
+    shapes: tuple[Shape, ...]
+    outputs: tuple[Output, ...]
+    tables: tuple[Table, ...]
+    maxima: Mapping[int, Table]
+    scales: Mapping[int, tuple[Shape, Shape]]
+
+    @classmethod
+    def of(cls, program: Program) -> Structure:
+        """Raises UnsupportedError for a Program that cannot be proved yet, naming the operation."""
+        proved = proving.bounds(program)
+        _refuse(program, proved.ties)
+        rounded, differences = _padded(program)
+        ranges: dict[int, Interval] = {}
+        for i, op in enumerate(program.ops):
+            if isinstance(op, Requantise):
+                ranges[op.table] = _hull(_hull(rounded[i], proved.rounded[i]), ranges.get(op.table, rounded[i]))
+                _check_width(ranges[op.table], op.shift, f"operation {i} (Requantise)")
+        return cls(
+            inputs=program.inputs,
+            ops=program.ops,
+            shapes=program.shapes,
+            outputs=program.outputs,
+            tables=tuple(_activation(program, t, ranges[t]) for t in range(len(program.tables))),
+            maxima={i: _relu(interval, i) for i, interval in differences.items()},
+            scales={
+                i: (program.constants[op.multiplier].shape, program.constants[op.bias].shape)
+                for i, op in enumerate(program.ops)
+                if isinstance(op, Scale)
+            },
+        )
+
+
+def _refuse(program: Program, ties: frozenset[int]) -> None:
+    for i, op in enumerate(program.ops):
+        where = f"program: operation {i} ({type(op).__name__})"
+        if i in ties:
+            raise UnsupportedError(f"{where}: its rounding can meet a tie", hint="quantise with odd multipliers")
+        if isinstance(op, SumPool) and not op.multiplier:
+            raise UnsupportedError(f"{where}: a multiplier of zero")
+        if isinstance(op, Conv) and op.groups > 1:
+            out, inside = (program.shapes[t][1] // op.groups for t in (len(program.inputs) + i, op.source))
+            if out & (out - 1) or inside & (inside - 1):
+                raise UnsupportedError(f"{where}: {out} outputs and {inside} inputs per group, expected powers of two")
+
+
+def _padded(program: Program) -> tuple[dict[int, Interval], dict[int, Interval]]:
+    """By operation, of all cells: Y of each Requantise, left - right of each Maximum. Any tensor may hold 0 in its padding.
+
+    Raises UnsupportedError where a padded cell could reach 2^62.
+    """
+    classes: list[Classes] = [(Class(low=entry.low, high=entry.high), _ZERO) for entry in program.inputs]
+    rounded: dict[int, Interval] = {}
+    differences: dict[int, Interval] = {}
+    for i, op in enumerate(program.ops):
+        given = [classes[s] for s in sources(op)]
+        if isinstance(op, Requantise):
+            table = program.tables[op.table]
+            rounded[i] = proving.rounded_interval(proving.hull(given[0]), op.shift)
+            values = program.constants[table.values].array().astype(np.int64)
+            classes.append((Class(low=int(values.min()), high=int(values.max())), _ZERO))
+            continue
+        if isinstance(op, Maximum):
+            (a, b), (c, d) = (proving.hull(g) for g in given)
+            differences[i] = a - d, b - c
+        arrays = [program.constants[c].array() for c in constants(op)]
+        if isinstance(op, Scale) and arrays[0].shape != arrays[1].shape:
+            # Where only one of the two is padded, a multiplier meets no bias or a bias no multiplier.
+            arrays = _all_pairs(*arrays)
+        found = proving.classes_of(op, given, arrays, f"program: operation {i} ({type(op).__name__})")
+        low, high = proving.hull(found)
+        classes.append((Class(low=min(low, 0), high=max(high, 0)),))
+    return rounded, differences
+
+
+def _all_pairs(multiplier: NDArray[Any], bias: NDArray[Any]) -> list[NDArray[np.generic]]:
+    """The extremes of both, and zero, each with each: what is linear in either has its own extremes there."""
+    ends = [np.array([min(0, int(a.min())), max(0, int(a.max()))]) for a in (multiplier, bias)]
+    return [np.repeat(ends[0], 2), np.tile(ends[1], 2)]
+
+
+def _check_width(rounded: Interval, shift: int, where: str) -> None:
+    """t + 2^(shift - 1) and Y 2^shift + rem are equal as integers when they are equal in F: they differ by less than p."""
+    size = 1 << (rounded[1] - rounded[0]).bit_length()
+    largest = max(abs(rounded[0]), abs(rounded[0] + size)) + 1
+    if (largest << shift) + (1 << 62) + (1 << shift) >= field.P:
+        raise UnsupportedError(f"program: {where}: its accumulator is too wide", hint="use narrower weights or activations")
+
+
+def _activation(program: Program, number: int, rounded: Interval) -> Table:
+    table = program.tables[number]
+    values = program.constants[table.values].array().astype(np.int64)
+    keys = rounded[0] + np.arange(1 << (rounded[1] - rounded[0]).bit_length(), dtype=np.int64)
+    return Table(low=rounded[0], values=values[np.clip(keys - table.low, 0, len(values) - 1)])
+
+
+def _relu(interval: Interval, number: int) -> Table:
+    if interval[1] - interval[0] >= 1 << 20:
+        raise UnsupportedError(f"program: operation {number} (Maximum): its operands are too wide", hint="requantise them first")
+    keys = interval[0] + np.arange(1 << (interval[1] - interval[0]).bit_length(), dtype=np.int64)
+    return Table(low=interval[0], values=np.maximum(keys, 0))
+
+
+def _hull(a: Interval, b: Interval) -> Interval:
+    return min(a[0], b[0]), max(a[1], b[1])
