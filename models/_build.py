@@ -8,6 +8,7 @@ The graphs are written node by node: an exporter would add names, metadata and o
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -114,6 +115,7 @@ def seal(folder: Path):
 
 def run(model: Path, x):
     """onnxruntime's float outputs, one sample at a time, on one thread: [N, *output shape]."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

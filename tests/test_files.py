@@ -95,7 +95,7 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (target / "a").read_text() == "1"
     with pytest.raises(FatalStateError, match="already exists"):
         fill(fail=False)
-    with files.new_directory(target, what="x", replace=True) as folder:
+    with files.new_directory(target, what="x", replace="a") as folder:
         (folder / "b").write_text("2")
     assert names(target) == ["b"]
     assert names(tmp_path) == ["made"]

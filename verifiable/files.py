@@ -45,6 +45,7 @@ def write(path: Path, data: bytes, *, what: str, mode: int = 0o644) -> None:
     A symbolic link at ``path`` is refused rather than followed or replaced. Raises FatalStateError.
     """
     refuse_link(path, what=what)
+    _require_regular(path, what=what)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -66,15 +67,16 @@ def write(path: Path, data: bytes, *, what: str, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
-def new_directory(path: Path, *, what: str, replace: bool = False) -> Iterator[Path]:
+def new_directory(path: Path, *, what: str, replace: str = "") -> Iterator[Path]:
     """A fresh folder beside ``path`` to fill; renamed to ``path`` when the block ends well, removed when it does not.
 
-    An existing non-empty ``path`` is a FatalStateError unless ``replace`` is set.
+    An existing ``path`` that is not an empty folder is a FatalStateError; but a folder that holds a file named ``replace`` (so it
+    is one of ours) is replaced.
     """
     refuse_link(path, what=what)
     try:
-        if path.exists() and not (path.is_dir() and (replace or not any(path.iterdir()))):
-            raise FatalStateError(f"{what}: {path} already exists", hint="choose another name, or remove it first")
+        path = path.absolute()
+        _require_replaceable(path, what=what, marker=replace)
         aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
         aside.mkdir(mode=0o755)
     except OSError as error:
@@ -96,17 +98,32 @@ def new_directory(path: Path, *, what: str, replace: bool = False) -> Iterator[P
 def require_writable(path: Path, *, what: str) -> None:
     """Raise now what :func:`write` would raise later, before minutes of work are spent on an output that has nowhere to go."""
     refuse_link(path, what=what)
-    if path.is_dir():
-        raise FatalStateError(f"{what}: cannot write {path}: it is a folder", hint="choose another output path")
+    _require_regular(path, what=what)
     _require_folder(path, what=what)
 
 
-def require_new_directory(path: Path, *, what: str, replace: bool = False) -> None:
+def require_new_directory(path: Path, *, what: str, replace: str = "") -> None:
     """Likewise for :func:`new_directory`."""
     refuse_link(path, what=what)
-    if path.exists() and not (path.is_dir() and (replace or not any(path.iterdir()))):
-        raise FatalStateError(f"{what}: {path} already exists", hint="choose another name, or remove it first")
+    path = path.absolute()
+    _require_replaceable(path, what=what, marker=replace)
     _require_folder(path, what=what)
+
+
+def _require_replaceable(path: Path, *, what: str, marker: str) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not marker:
+        raise FatalStateError(f"{what}: {path} already exists", hint="choose another name, or remove it first")
+    if not (path / marker).is_file():
+        raise FatalStateError(f"{what}: {path} is not a {what} folder and is not replaced", hint="choose another name")
+
+
+def _require_regular(path: Path, *, what: str) -> None:
+    """A device, a FIFO or a folder is not replaced by a file, whoever asks for it."""
+    if path.exists() and not path.is_file():
+        kind = "it is a folder" if path.is_dir() else "it is not a regular file"
+        raise FatalStateError(f"{what}: cannot write {path}: {kind}", hint="choose another output path")
 
 
 def _require_folder(path: Path, *, what: str) -> None:

@@ -64,6 +64,9 @@ def main() -> None:
     except Error as error:
         output.fail(error)
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        sys.exit(0)
     except click.UsageError as error:
         where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         click.echo(f"verifiable: error: {error.format_message()}{where}", err=True)
@@ -75,6 +78,11 @@ def main() -> None:
         # The reader went away (`verifiable inspect x | head`): no message, and no second error when stdout is flushed at exit.
         sys.stdout = None
         sys.exit(141)
+    except OSError as error:
+        # The result could not be printed (a full disk): that is no verdict, and must not exit like one.
+        sys.stdout = None
+        click.echo(f"verifiable: error: cannot write the result: {error.strerror or error}", err=True)
+        sys.exit(70)
 
 
 if __name__ == "__main__":

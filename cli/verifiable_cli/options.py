@@ -97,12 +97,17 @@ def dims(pairs: tuple[str, ...]) -> dict[str, int]:
 
 
 def circuit_reference(text: str) -> Path | Digest:
-    """A circuit folder or a circuit id. A folder wins, since an id is never a sensible folder name. Raises MalformedError."""
-    if Path(text).is_dir():
-        return Path(text)
+    """A circuit id or a circuit folder. 64 hex digits are always an id: a folder of that name must not take its place.
+
+    Raises MalformedError.
+    """
+    if not text:
+        raise click.BadParameter("is empty", param_hint="--circuit")
     try:
         return Digest.parse(text)
     except Error as error:
+        if Path(text).is_dir():
+            return Path(text)
         raise MalformedError(
             f"--circuit: {text[:80]!r} is neither a circuit folder nor a circuit id",
             hint="an id is 64 hex digits, printed by `compile`",

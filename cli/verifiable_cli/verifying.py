@@ -30,6 +30,7 @@ def verify_file(
     input_file: Path | None,
     output_file: Path | None,
     model: Path | None,
+    dims: dict[str, int],
     nonce: bytes | None,
     at: datetime,
     allow_dev_srs: bool,
@@ -51,7 +52,7 @@ def verify_file(
     inputs, outputs = _expected(data, given, input_file, output_file)
     return verifiable.Verifier(root.pinning(*pinned)).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        program=None if model is None else program_of(model),
+        program=None if model is None else program_of(model, dims=dims),
     )  # fmt: skip
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +190,45 @@ def test_dynamic_axes_need_a_binding(run: Run, tmp_path: Path) -> None:
     assert refused.code != 0
     assert "--dim batch=" in refused.out + refused.err
     assert run("check", tmp_path / "m.onnx", "--dim", "batch=2").code == 0
+
+
+def test_an_id_is_an_id_even_where_a_folder_has_its_name(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attack: a folder named like the id that the verifier pins, holding another circuit."""
+    pinned = "ab" * 32
+    shutil.copytree(made.circuit, tmp_path / pinned)
+    monkeypatch.chdir(tmp_path)
+    result = made.run("verify", made.receipt, "--circuit", pinned, "--allow-dev-srs")
+    assert result.code == 66
+    assert made.run("verify", made.receipt, "--circuit", "").code == 2
+
+
+def test_force_replaces_circuits_and_nothing_else(made: Made, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years")
+    result = made.run("compile", made.model, "--srs", "dev-insecure", "-o", precious, "--force")
+    assert result.code == 70
+    assert (precious / "thesis.txt").read_text() == "years"
+
+
+def test_a_device_or_a_pipe_is_not_replaced(made: Made, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = made.run("prove", made.circuit, made.sample, "-o", tmp_path / "pipe")
+    assert result.code == 70
+    assert_clear(result.err)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_verdict_that_cannot_be_printed_is_no_verdict(made: Made) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "verifiable_cli.main", "verify", str(made.receipt), "--circuit", made.id, "--allow-dev-srs"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 70, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_arguments_the_help_is_shown(run: Run) -> None:
+    assert run().out.startswith("Usage: verifiable")
+    assert run("keys").out.startswith("Usage: verifiable keys")

@@ -39,3 +39,19 @@ def test_what_onnxruntime_cannot_load(capfd: pytest.CaptureFixture[str]) -> None
         with pytest.raises(UnsupportedError, match="onnxruntime cannot load it"):
             FloatModel(data)
     assert capfd.readouterr() == ("", "")
+
+
+def test_onnxruntime_is_imported_with_its_uploader_switched_off() -> None:
+    """Its import starts sending usage data, and switching that off afterwards is too late: the variable must be there before."""
+    import ast
+    from pathlib import Path
+
+    import verifiable.model.isolation as isolation
+    import verifiable.model.runtime as runtime
+
+    assert isolation.QUIET == {"ORT_DISABLE_TELEMETRY": "1"}
+    assert isolation.QUIET.items() <= isolation._ENVIRONMENT.items()
+    source = ast.parse(Path(runtime.__file__).read_text())
+    (opening,) = [n for n in ast.walk(source) if isinstance(n, ast.FunctionDef) and n.name == "open_session"]
+    lines = [ast.unparse(statement) for statement in opening.body]
+    assert lines.index("os.environ.update(QUIET)") < lines.index("import onnxruntime")

@@ -26,7 +26,9 @@ _WALL_SECONDS = 600.0
 _KINDS: dict[str, type[Error]] = {"MalformedError": MalformedError, "UnsupportedError": UnsupportedError}
 _START = "import sys; sys.path[:] = sys.argv[4:]; from verifiable.model.worker import main; main(*map(int, sys.argv[1:4]))"
 # Threads of BLAS would not survive the worker's forks; onnxslim is steered by variables that are not passed on.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+# onnxruntime starts an uploader of usage data when it is imported; switching it off afterwards is too late.
+QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", **QUIET}
 
 _lock = threading.Lock()
 _current: _Worker | None = None

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.guard import guarded, shown
+from verifiable.model.isolation import QUIET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +43,7 @@ class FloatModel:
 
 def open_session(onnx: bytes) -> Any:
     """An onnxruntime session over ``onnx`` with everything switched off that differs between machines or talks."""
+    os.environ.update(QUIET)  # before the import, which would start an uploader
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()

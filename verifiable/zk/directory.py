@@ -22,7 +22,7 @@ _MAX_PROGRAM_SIZE = 1 << 31
 
 def save(prover: ProverCircuit, path: Path, *, replace: bool = False) -> None:
     """Write the circuit to a new folder, whole or not at all. Raises FatalStateError."""
-    with files.new_directory(path, what="circuit", replace=replace) as folder:
+    with files.new_directory(path, what="circuit", replace="circuit.json" if replace else "") as folder:
         (folder / "parts").mkdir()
         for role, data in prover.verifier.parts.items():
             files.write(folder / "parts" / _checked(role), data, what=f"circuit part {role!r}")

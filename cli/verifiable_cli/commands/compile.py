@@ -62,7 +62,7 @@ def command(
       verifiable compile model.onnx --calibration samples.npz -o circuit
       verifiable compile model.onnx -o circuit --srs dev-insecure --input hashed
     """
-    files.require_new_directory(target, what="circuit", replace=force)
+    files.require_new_directory(target, what="circuit", replace="circuit.json" if force else "")
     with output.progress() as progress:
         compiled = verifiable.compile(
             model, system=system, calibration=calibration, max_error=max_error, srs=srs, max_logrows=max_logrows,
@@ -81,7 +81,7 @@ def command(
         )  # fmt: skip
         return
     for line in compiled.explanation:
-        output.say(line)
+        output.say(output.one_line(line))
     for one in compiled.fidelity.outputs:
         agreement = "" if one.argmax_agreement is None else f", arg-max agreement {one.argmax_agreement:.1%}"
         output.say(

@@ -26,6 +26,7 @@ from verifiable_cli import options, output
 )
 @click.option("--output", "output_file", type=options.PATH, help="The outputs you expect: exact integers.")
 @click.option("--model", type=options.PATH, help="The ONNX file: re-derive the circuit and run it again, besides the proof.")
+@options.dim_option
 @click.option("--nonce", type=options.HexBytes(), help="The challenge that the claim must carry.")
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-01-02T03:04:05Z) instead of now.")
 @click.option("--allow-dev-srs", is_flag=True, help="Accept a development setup; whoever made it can forge proofs.")
@@ -41,6 +42,7 @@ def command(
     input_file: Path | None,
     output_file: Path | None,
     model: Path | None,
+    dims: tuple[str, ...],
     nonce: bytes | None,
     at: str | None,
     allow_dev_srs: bool,
@@ -63,7 +65,7 @@ def command(
     try:
         verified = verify_file(
             receipt, circuits=circuits, trust=trust, policy=policy, input_file=input_file, output_file=output_file, model=model,
-            nonce=nonce, at=judged_at, allow_dev_srs=allow_dev_srs,
+            dims=options.dims(dims),            nonce=nonce, at=judged_at, allow_dev_srs=allow_dev_srs,
         )  # fmt: skip
     except Error as error:
         checks = getattr(error, "checks", ())
