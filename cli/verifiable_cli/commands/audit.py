@@ -52,7 +52,7 @@ def command(
         return
     output.say(f"model {audited.circuit.model.hex} gives this circuit")
     output.say(
-        "fidelity report: measured again, equal"
+        "fidelity report: on these samples no worse than it says"
         if audited.fidelity_measured
         else "fidelity report: taken as written (give --calibration to measure it)"
     )

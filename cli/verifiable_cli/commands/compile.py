@@ -88,6 +88,8 @@ def command(
             f"fidelity of {output.one_line(one.name)}: largest error {one.max_abs_error:.3g} over a range of"
             f" [{one.range[0]:.3g}, {one.range[1]:.3g}]{agreement} ({compiled.fidelity.samples} samples)"
         )
+    if compiled.circuit.visibility.weights == "private":
+        output.say(f"warning: {target}/program holds the weights in the clear; give verifiers the receipt, never this folder")
     if (setup := compiled.circuit.setup) and setup.insecure:
         output.say("warning: this circuit rests on a development setup; whoever made it can forge proofs")
     output.say(f"wrote {target} in {sum(compiled.seconds.values()):.1f} s")

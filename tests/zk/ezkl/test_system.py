@@ -334,7 +334,7 @@ def test_without_the_setup_there_is_no_proof_but_a_hint(tmp_path: Path, workshop
     poor = EzklSystem(workshop.blobs, SrsStore(tmp_path))
     with pytest.raises(TrustError, match="not on this machine") as caught:
         poor.prove(circuit, SAMPLE)
-    assert "verifiable srs dev-insecure" in caught.value.hint
+    assert "verifiable srs import" in caught.value.hint
 
 
 # --- proving

@@ -171,10 +171,11 @@ class EzklSystem:
         named = _setup(circuit)
         found = self._srs.by_digest(named.digest)
         if found is None:
-            way = "dev-insecure" if named.insecure else "fetch"
             raise TrustError(
                 f"the setup that this circuit was made with ({named.ceremony}, {named.digest}) is not on this machine",
-                hint=f"`verifiable srs {way} {named.logrows}`, or `verifiable srs import FILE`",
+                hint="import its maker's file with `verifiable srs import FILE`, or compile again here"
+                if named.insecure
+                else f"`verifiable srs fetch {named.logrows}`, or `verifiable srs import FILE`",
             )
         return found
 
