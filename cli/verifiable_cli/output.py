@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from verifiable.errors import Error
+from verifiable.errors import Error, MalformedError
 
 _QUIET_SECONDS = 1.0
 _FRAMES = "|/-\\"
@@ -23,8 +23,10 @@ _FRAMES = "|/-\\"
 def fail(error: Error) -> None:
     """``verifiable: error: ...`` and ``hint: ...``, one line each, on stderr."""
     click.echo(f"verifiable: error: {one_line(str(error))}", err=True)
-    if error.hint:
-        click.echo(f"hint: {one_line(error.hint)}", err=True)
+    # Something that cannot be read, and nothing better to say: most often it is another file than was meant, or half of one.
+    hint = error.hint or ("check that it is the file you meant, whole and unedited" if isinstance(error, MalformedError) else "")
+    if hint:
+        click.echo(f"hint: {one_line(hint)}", err=True)
 
 
 def one_line(text: str) -> str:
