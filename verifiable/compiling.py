@@ -164,6 +164,7 @@ def audit(
     again. With ``calibration`` the fidelity report is measured again too. Raises BindingError naming what differs, TrustError
     when the setup is not on this machine.
     """
+    from verifiable.model.fidelity import Fidelity
     from verifiable.zk.ezkl.settings import EzklSettings
 
     stores, limits = stores or Stores.default(), limits or Limits()
@@ -176,7 +177,10 @@ def audit(
         raise BindingError(
             "audit: this model normalises to another program than the circuit names", hint="was it compiled with other --dim?"
         )
-    assert named.setup is not None
+    _check_interface(named, shaped)
+    if named.setup is None or not {"settings", "fidelity"} <= set(claimed.parts):
+        raise BindingError("audit: the circuit lacks a setup, settings or a fidelity report, so it is none of this proof system")
+    Fidelity.parse(claimed.parts["fidelity"])
     srs = stores.srs.by_digest(named.setup.digest)
     if srs is None:
         raise TrustError(
@@ -251,9 +255,29 @@ def _prepare(path: Path, dims: Mapping[str, int]) -> tuple[Model, Model]:
     return loaded, Model.parse(normalise(loaded, dims=dims))
 
 
-def program_of(model: str | Path, *, dims: Mapping[str, int] | None = None) -> bytes:
-    """The program that this model is proved as: what a verifier who has the model runs again. Raises as :func:`compile`."""
-    return _prepare(Path(model), dims or {})[1].data
+def program_of(model: str | Path, *, dims: Mapping[str, int] | None = None, circuit: Circuit | None = None) -> bytes:
+    """The program that this model is proved as: what a verifier who has the model runs again.
+
+    With ``circuit``, the model must be the one that it names, with the same inputs and outputs; else BindingError. Raises as
+    :func:`compile`.
+    """
+    loaded, shaped = _prepare(Path(model), dims or {})
+    if circuit is not None:
+        if loaded.digest != circuit.model:
+            raise BindingError(f"the circuit is of model {circuit.model}, the file given is {loaded.digest}")
+        _check_interface(circuit, shaped)
+    return shaped.data
+
+
+def _worse_agreement(now: float | None, then: float | None) -> bool:
+    return now is not None and (then is None or now < then)
+
+
+def _check_interface(circuit: Circuit, shaped: Model) -> None:
+    """Names, dtypes and shapes are the model's, in its order: with two inputs swapped the same proof says something else."""
+    for kind, specs, infos in (("input", circuit.inputs, shaped.inputs), ("output", circuit.outputs, shaped.outputs)):
+        if [(s.name, s.dtype, s.shape) for s in specs] != [(i.name, i.dtype, tuple(i.shape)) for i in infos]:
+            raise BindingError(f"the circuit's {kind}s are not the model's: {', '.join(i.name for i in infos)}")
 
 
 def _build(
@@ -310,7 +334,7 @@ def _audit_fidelity(
         computed.append({spec.name: dequantise(found[spec.name], spec.scale) for spec in rebuilt.circuit.outputs})
     measured, reported = measure(_float_outputs(shaped, samples), computed), Fidelity.parse(claimed)
     for now, then in zip(measured.outputs, reported.outputs, strict=True):
-        if now.max_abs_error > then.max_abs_error or (now.argmax_agreement or 1.0) < (then.argmax_agreement or 0.0):
+        if now.max_abs_error > then.max_abs_error or _worse_agreement(now.argmax_agreement, then.argmax_agreement):
             raise BindingError(
                 f"audit: on these samples output {now.name!r} is off by {now.max_abs_error:.3g}, the circuit's report says"
                 f" {then.max_abs_error:.3g}",

@@ -15,7 +15,7 @@ from verifiable_cli import options, output
 
 if TYPE_CHECKING:
     from verifiable.verify.verified import Check, Verified, VerifiedTensor
-    from verifiable.zk.circuit import VerifierCircuit
+    from verifiable.zk.circuit import Circuit, VerifierCircuit
 
 #: Tensors of more elements are shown by digest unless --values is given.
 MAX_SHOWN = 1024
@@ -47,12 +47,12 @@ def verify_file(
     rules = None if policy is None else verifiable.parse_policy(files.read(policy, what="policy", max_size=_trust.MAX_SIZE))
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
-    wanted = _claimed_circuit(data) if folders or input_file or output_file else None
+    wanted = _claimed_circuit(data)
     given = folders.get(wanted) if wanted else None
     inputs, outputs = _expected(data, given, input_file, output_file)
     return verifiable.Verifier(root.pinning(*pinned)).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        program=None if model is None else program_of(model, dims=dims),
+        program=None if model is None else program_of(model, dims=dims, circuit=_opened(data, given)),
     )  # fmt: skip
 
 
@@ -79,6 +79,16 @@ def _claimed_circuit(data: bytes) -> Digest | None:
         return Receipt.parse(data).claim.circuit
     except Error:  # the verifier will say what is wrong, with its checklist
         return None
+
+
+def _opened(data: bytes, given: VerifierCircuit | None) -> Circuit | None:
+    """The circuit to hold a model against; the verifier checks for itself that it is the pinned one."""
+    from verifiable.receipt import Receipt
+
+    if given is not None:
+        return given.circuit
+    embedded = Receipt.parse(data).circuit
+    return None if embedded is None else embedded.open().circuit
 
 
 def _expected(

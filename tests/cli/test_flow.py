@@ -206,3 +206,21 @@ def test_shells_can_complete_commands(run: Run, monkeypatch: pytest.MonkeyPatch)
     for name, value in (("COMP_WORDS", "verifiable pro"), ("COMP_CWORD", "1"), ("_VERIFIABLE_COMPLETE", "bash_complete")):
         monkeypatch.setenv(name, value)
     assert "prove" in run().out
+
+
+def test_renamed_or_retyped_tensors_fail_the_audit_and_the_rerun(made: Made, tmp_path: Path) -> None:
+    """The attack: the honest program under other names, so that the same proof says something else."""
+    forged, receipt = tmp_path / "forged", tmp_path / "forged.json"
+    shutil.copytree(made.circuit, forged)
+    circuit = Circuit.parse((made.circuit / "circuit.json").read_bytes())
+    renamed = dataclasses.replace(circuit, inputs=(dataclasses.replace(circuit.inputs[0], name="granted"),))
+    (forged / "circuit.json").write_bytes(renamed.encode())
+    audited = made.run("audit", forged, "--model", made.model)
+    assert audited.code == 1
+    assert "not the model's" in audited.err
+    sample = tmp_path / "s.json"
+    sample.write_text(json.dumps({"granted": next(iter(json.loads(made.sample.read_text()).values()))}))
+    assert made.run("prove", forged, sample, "-o", receipt).code == 0
+    again = made.run("verify", receipt, "--circuit", renamed.id.hex, "--allow-dev-srs", "--model", made.model)
+    assert again.code == 1
+    assert "not the model's" in again.err

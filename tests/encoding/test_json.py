@@ -91,3 +91,9 @@ def test_no_text_makes_the_depth_scan_slow(text: str) -> None:
     """Quadratic scanning of these would take hours; the test has no clock, it simply ends."""
     with pytest.raises(MalformedError):
         read(text.encode(), max_size=1 << 24)
+
+
+@pytest.mark.parametrize("data", [b'{"\\ud800":1}', b'["\\udfff"]', b'{"a":{"\\udc00":2}}'])
+def test_a_lone_surrogate_is_no_crash(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        json.parse_canonical(data, what="test", max_size=100)

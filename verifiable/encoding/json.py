@@ -27,7 +27,7 @@ def canonical(value: object) -> bytes:
     """The RFC 8785 encoding of ``value``. Raises MalformedError for what JSON cannot carry (NaN, integers beyond 2^53)."""
     try:
         return rfc8785.dumps(value)  # type: ignore[arg-type]
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError) as error:
         raise MalformedError(f"cannot be written as canonical JSON: {error}") from error
 
 
