@@ -147,7 +147,7 @@ class EzklSystem:
         if divisions:
             found.append(
                 f"rounding: each of {divisions:,} rescaled values may have been rounded up or down as the prover liked,"
-                " so outputs may differ by a few units in the last place from those of an honest run"
+                " and later weights amplify it, so outputs may differ from an honest run's, even in their largest element; `--model` compares"
             )
         if visibility.weights == "private":
             found.append("weights: private, so the proof holds for some weights in this architecture, not for this model's")
