@@ -147,7 +147,7 @@ class EzklSystem:
         if divisions:
             found.append(
                 f"rounding: each of {divisions:,} rescaled values may have been rounded up or down as the prover liked,"
-                " and later weights amplify it, so outputs may differ from an honest run's, even in their largest element; `--model` compares"
+                " and later weights amplify it, so outputs may differ from an honest run's, even in their largest element"
             )
         if visibility.weights == "private":
             found.append("weights: private, so the proof holds for some weights in this architecture, not for this model's")
