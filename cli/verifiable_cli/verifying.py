@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,12 +47,11 @@ def verify_file(
     rules = None if policy is None else verifiable.parse_policy(files.read(policy, what="policy", max_size=_trust.MAX_SIZE))
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
-    wanted = _claimed_circuit(data)
-    given = folders.get(wanted) if wanted else None
-    inputs, outputs = _expected(data, given, input_file, output_file)
+    given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
+    inputs, outputs = _expected(opened, input_file, output_file)
     return verifiable.Verifier(root.pinning(*pinned)).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        program=None if model is None else program_of(model, dims=dims, circuit=_opened(data, given)),
+        program=None if model is None else program_of(model, dims=dims, circuit=opened),
     )  # fmt: skip
 
 
@@ -71,45 +70,40 @@ def _circuits(texts: Iterable[str]) -> tuple[list[Digest], dict[Digest, Verifier
     return pinned, folders
 
 
-def _claimed_circuit(data: bytes) -> Digest | None:
-    """The circuit that the receipt says it is about, to find its folder among those given; None when it cannot be read."""
+def _circuit_of(
+    data: bytes, folders: Mapping[Digest, VerifierCircuit], *, needed: bool
+) -> tuple[VerifierCircuit | None, Circuit | None]:
+    """The folder given for the receipt's circuit, and that circuit or the embedded one. The verifier judges both for itself."""
     from verifiable.receipt import Receipt
 
+    if not (folders or needed):
+        return None, None
     try:
-        return Receipt.parse(data).claim.circuit
-    except Error:  # the verifier will say what is wrong, with its checklist
-        return None
-
-
-def _opened(data: bytes, given: VerifierCircuit | None) -> Circuit | None:
-    """The circuit to hold a model against; the verifier checks for itself that it is the pinned one."""
-    from verifiable.receipt import Receipt
-
-    if given is not None:
-        return given.circuit
-    embedded = Receipt.parse(data).circuit
-    return None if embedded is None else embedded.open().circuit
+        receipt = Receipt.parse(data)
+    except Error:
+        if needed:
+            raise
+        return None, None  # the verifier will say what is wrong, with its checklist
+    given = folders.get(receipt.claim.circuit)
+    opened = given or (receipt.circuit.open() if needed and receipt.circuit else None)
+    return given, None if opened is None else opened.circuit
 
 
 def _expected(
-    data: bytes, given: VerifierCircuit | None, input_file: Path | None, output_file: Path | None
+    circuit: Circuit | None, input_file: Path | None, output_file: Path | None
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The tensors in the files, read as the circuit types them. Which circuit that is, the verifier checks for itself."""
+    """The tensors in the files, read as the circuit types them."""
     from verifiable.model.data import read_tensors
     from verifiable.model.onnx_file import TensorInfo
-    from verifiable.receipt import Receipt
+    from verifiable.proving import read_inputs
 
     if input_file is None and output_file is None:
         return None, None
-    receipt = Receipt.parse(data)
-    opened = given or (receipt.circuit.open() if receipt.circuit else None)
-    if opened is None:
+    if circuit is None:
         raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
-    named = opened.circuit
-    takes = [TensorInfo(name=spec.name, dtype=spec.dtype, shape=spec.shape) for spec in named.inputs]
-    gives = [TensorInfo(name=spec.name, dtype="int64", shape=spec.shape) for spec in named.outputs]
+    gives = [TensorInfo(name=spec.name, dtype="int64", shape=spec.shape) for spec in circuit.outputs]
     return (
-        None if input_file is None else read_tensors(input_file, takes),
+        None if input_file is None else read_inputs(circuit, input_file),
         None if output_file is None else read_tensors(output_file, gives, what="output"),
     )
 
