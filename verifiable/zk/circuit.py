@@ -22,6 +22,8 @@ MEDIA_TYPE = "application/vnd.verifiable.circuit.v1+json"
 MAX_SIZE = 1 << 20
 MAX_PART_SIZE = 1 << 26
 VALUE_VISIBILITIES = ("public", "hashed", "private")
+#: What may be done to an output's values after the proof.
+POSTS = ("argmax", "softmax", "logsoftmax")
 WEIGHT_VISIBILITIES = ("committed", "fixed", "hashed", "private")
 
 
@@ -47,11 +49,34 @@ class Visibility:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What makes the model's output of an output's values, outside of the proof: ``kind`` along ``axis`` gives ``shape``."""
+
+    kind: str
+    axis: int
+    shape: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "axis": self.axis, "shape": list(self.shape)}
+
+    @classmethod
+    def from_record(cls, record: Record, source: tuple[int, ...]) -> Post:
+        """``source``: the shape before. Raises MalformedError unless ``kind`` along ``axis`` of it gives ``shape``."""
+        post = cls(kind=record.choice("kind", POSTS), axis=record.integer("axis", maximum=8), shape=record.shape("shape"))
+        record.done()
+        kept, gone = (*source[: post.axis], 1, *source[post.axis + 1 :]), (*source[: post.axis], *source[post.axis + 1 :])
+        if post.axis >= len(source) or post.shape not in ((kept, gone) if post.kind == "argmax" else (source,)):
+            raise MalformedError(f"{record.where}: {post.kind} along axis {post.axis} of {list(source)} gives another shape")
+        return post
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
     """One input or output: ``integer = round_half_away(value / scale)``, admissible within [low, high].
 
-    ``dtype`` is the model's own for inputs and outputs alike; ``scale`` is a positive double; the integers are int64. The
-    range is what the program was calibrated and sized for: outside it the proof would not exist.
+    ``dtype`` is the model's own for inputs and outputs alike; ``scale`` is a positive double; the integers are int64 of shape
+    ``shape``. The range is what the program was calibrated and sized for: outside it the proof would not exist. ``post``, of
+    outputs alone: what is computed of the values after the proof, when the model ends in it.
     """
 
     name: str
@@ -60,22 +85,30 @@ class TensorSpec:
     scale: float
     low: int
     high: int
+    post: Post | None = None
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """The shape that the model itself gives this tensor."""
+        return self.shape if self.post is None else self.post.shape
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name, "dtype": self.dtype, "shape": list(self.shape), "scale": self.scale,
-            "low": str(self.low), "high": str(self.high),
+            "low": str(self.low), "high": str(self.high), **({} if self.post is None else {"post": self.post.to_json()}),
         }  # fmt: skip
 
     @classmethod
-    def from_record(cls, record: Record) -> TensorSpec:
+    def from_record(cls, record: Record, *, output: bool = False) -> TensorSpec:
+        shape = record.shape("shape")
         spec = cls(
             name=record.text("name", max_length=256),
             dtype=record.choice("dtype", tuple(DTYPES)),
-            shape=record.shape("shape"),
+            shape=shape,
             scale=record.number("scale"),
             low=_int64(record, "low"),
             high=_int64(record, "high"),
+            post=Post.from_record(record.record("post"), shape) if output and record.has("post") else None,
         )
         record.done()
         if spec.scale <= 0 or spec.low > spec.high:
@@ -212,7 +245,7 @@ class Circuit:
                 inputs=visibility.text("inputs"), outputs=visibility.text("outputs"), weights=visibility.text("weights")
             ),
             inputs=tuple(TensorSpec.from_record(r) for r in root.records("inputs", maximum=256)),
-            outputs=tuple(TensorSpec.from_record(r) for r in root.records("outputs", maximum=256)),
+            outputs=tuple(TensorSpec.from_record(r, output=True) for r in root.records("outputs", maximum=256)),
             parts={role: Part.from_record(parts.record(role)) for role in parts.names()},
             setup=Setup.from_record(root.record("setup")) if root.has("setup") else None,
             proving_key=Part.from_record(root.record("provingKey")) if root.has("provingKey") else None,

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from verifiable.digest import Digest
 from verifiable.encoding.tensor import DTYPES, Tensor
 from verifiable.errors import MalformedError
-from verifiable.model.program.ops import Combine, Conv, Dense, Op, Pad, Requantise, Shape, SumPool, constants, sources
+from verifiable.model.program.ops import Combine, Conv, Dense, Op, Pad, Requantise, Shape, SumPool, sources
+from verifiable.model.program.ops import constants as operands
 from verifiable.model.program.shapes import MAX_ELEMENTS, check_shape, output_shape
 
 MAX_OPS = 50_000
@@ -89,10 +90,13 @@ class Program:
     def __post_init__(self) -> None:
         if not self.inputs or not self.outputs or len(self.ops) > MAX_OPS:
             raise MalformedError(f"program: needs inputs, outputs and at most {MAX_OPS:,} operations")
-        _check_ends(self)
+        check_ends(self.inputs, self.outputs)
         _check_tables(self)
-        object.__setattr__(self, "shapes", _shapes(self))
-        _check_outputs(self)
+        for i in range(len(self.constants)):
+            _constant(self, i, "program")
+        described = [(constant.dtype, constant.shape) for constant in self.constants]
+        object.__setattr__(self, "shapes", shapes_of(self.inputs, self.ops, described, len(self.tables)))
+        check_outputs(self.outputs, self.shapes)
         _check_used(self)
 
     @property
@@ -117,8 +121,10 @@ class Program:
         return self.constants[self.tables[op.table].values].shape[0]
 
 
-def _check_ends(program: Program) -> None:
-    for kind, ends in (("input", program.inputs), ("output", program.outputs)):
+def check_ends(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
+    """Names are distinct; scales, dtypes, shapes and ranges are proper. Raises MalformedError."""
+    both: tuple[tuple[str, Sequence[Input | Output]], ...] = (("input", inputs), ("output", outputs))
+    for kind, ends in both:
         names = [end.name for end in ends]
         if len(set(names)) != len(names):
             raise MalformedError(f"program: two {kind}s have one name")
@@ -127,7 +133,7 @@ def _check_ends(program: Program) -> None:
             if not 1 <= len(end.name) <= MAX_NAME or end.dtype not in DTYPES or not positive:
                 raise MalformedError(f"program: {kind} {end.name[:80]!r} has no proper name, dtype or scale")
             check_shape(end.shape, f"program: {kind} {end.name[:80]!r}")
-    for entry in program.inputs:
+    for entry in inputs:
         if not -LIMIT < entry.low <= entry.high < LIMIT:
             raise MalformedError(f"program: input {entry.name[:80]!r} has no proper range")
 
@@ -145,18 +151,23 @@ def _check_tables(program: Program) -> None:
             raise MalformedError(f"{where}: faithful outside of its own range")
 
 
-def _shapes(program: Program) -> tuple[Shape, ...]:
-    shapes: list[Shape] = [entry.shape for entry in program.inputs]
+def shapes_of(
+    inputs: Sequence[Input], ops: Sequence[Op], constants: Sequence[tuple[str, Shape]], tables: int
+) -> tuple[Shape, ...]:
+    """One shape per tensor. ``constants``: dtype and shape of each; ``tables``: how many. Raises MalformedError."""
+    shapes: list[Shape] = [entry.shape for entry in inputs]
     elements = products = 0
-    for i, op in enumerate(program.ops):
+    for i, op in enumerate(ops):
         where = f"program: operation {i}"
         if any(not 0 <= s < len(shapes) for s in sources(op)):
             raise MalformedError(f"{where}: reads a tensor that is not made before it")
-        given = [_constant(program, c, where) for c in constants(op)]
-        check_numbers(op, [c.dtype for c in given], len(program.tables), where)
-        shapes.append(output_shape(op, [shapes[s] for s in sources(op)], [c.shape for c in given], where))
+        if any(not 0 <= c < len(constants) for c in operands(op)):
+            raise MalformedError(f"{where}: reads a constant that is not there")
+        given = [constants[c] for c in operands(op)]
+        check_numbers(op, [dtype for dtype, _ in given], tables, where)
+        shapes.append(output_shape(op, [shapes[s] for s in sources(op)], [shape for _, shape in given], where))
         elements += math.prod(shapes[-1])
-        products += math.prod(shapes[-1]) * _terms(op, [c.shape for c in given])
+        products += math.prod(shapes[-1]) * _terms(op, [shape for _, shape in given])
         if elements > MAX_ALL_ELEMENTS or products > MAX_PRODUCTS:
             raise MalformedError(f"{where}: more than {MAX_ALL_ELEMENTS:,} elements or {MAX_PRODUCTS:,} products so far")
     return tuple(shapes)
@@ -185,12 +196,13 @@ def check_numbers(op: Op, dtypes: Sequence[str], tables: int, where: str) -> Non
         raise MalformedError(f"{where}: a number of 2^62 and more")
 
 
-def _check_outputs(program: Program) -> None:
-    for output in program.outputs:
+def check_outputs(outputs: Sequence[Output], shapes: Sequence[Shape]) -> None:
+    """Each output's tensor is there, with the shape that the output says. Raises MalformedError."""
+    for output in outputs:
         where = f"program: output {output.name[:80]!r}"
-        if not 0 <= output.tensor < len(program.shapes):
+        if not 0 <= output.tensor < len(shapes):
             raise MalformedError(f"{where}: there is no tensor {output.tensor}")
-        shape = program.shapes[output.tensor]
+        shape = shapes[output.tensor]
         if output.post not in POST or not 0 <= output.axis < max(len(shape), 1):
             raise MalformedError(f"{where}: unknown post-processing")
         if output.post == "argmax":
@@ -206,7 +218,7 @@ def _check_used(program: Program) -> None:
     """Nothing lies idle, so that equal functions are not written in two ways for no reason."""
     used = {s for op in program.ops for s in sources(op)} | {output.tensor for output in program.outputs}
     tables = {op.table for op in program.ops if isinstance(op, Requantise)}
-    held = {c for op in program.ops for c in constants(op)} | {table.values for table in program.tables}
+    held = {c for op in program.ops for c in operands(op)} | {table.values for table in program.tables}
     for kind, found, count in (
         ("tensor", used, len(program.shapes)), ("table", tables, len(program.tables)), ("constant", held, len(program.constants)),
     ):  # fmt: skip

@@ -34,17 +34,17 @@ _LISTS = {
     "strides": 2, "pads": 4, "kernel": 2, "axes": 8, "shape": 8, "starts": 8, "steps": 8, "sizes": 8, "before": 8, "after": 8,
     "sources": MAX_OPS, "coefficients": MAX_OPS,
 }  # fmt: skip
-_DTYPES = ("int8", "int16", "int32", "int64")
+CONSTANT_DTYPES = ("int8", "int16", "int32", "int64")
 
 
 def encode(program: Program) -> bytes:
     """The canonical bytes; :func:`parse` is the inverse. Raises MalformedError for more than 2 GiB."""
     header = json.canonical({
-        "inputs": [_input(entry) for entry in program.inputs],
+        "inputs": [write_input(entry) for entry in program.inputs],
         "constants": [{"dtype": c.dtype, "shape": list(c.shape)} for c in program.constants],
         "tables": [_table(table) for table in program.tables],
-        "operations": [_op(op) for op in program.ops],
-        "outputs": [_output(output) for output in program.outputs],
+        "operations": [write_op(op) for op in program.ops],
+        "outputs": [write_output(output) for output in program.outputs],
     })  # fmt: skip
     parts = [MAGIC, len(header).to_bytes(8, "little"), header, *(constant.data for constant in program.constants)]
     if len(header) > MAX_HEADER or sum(map(len, parts)) > MAX_SIZE:
@@ -63,21 +63,18 @@ def parse(data: bytes) -> Program:
     header = data[start : start + size]
     root = Record(json.parse_canonical(header, what="program", max_size=MAX_HEADER), "program")
     program = Program(
-        inputs=tuple(_to_input(r) for r in root.records("inputs", maximum=MAX_OPS)),
+        inputs=tuple(read_input(r) for r in root.records("inputs", maximum=MAX_OPS)),
         constants=_contents(root.records("constants", maximum=4 * MAX_OPS), memoryview(data)[start + size :]),
         tables=tuple(_to_table(r) for r in root.records("tables", maximum=MAX_OPS)),
-        ops=tuple(_to_op(r) for r in root.records("operations", maximum=MAX_OPS)),
-        outputs=tuple(_to_output(r) for r in root.records("outputs", maximum=MAX_OPS)),
+        ops=tuple(read_op(r) for r in root.records("operations", maximum=MAX_OPS)),
+        outputs=tuple(read_output(r) for r in root.records("outputs", maximum=MAX_OPS)),
     )
     root.done()
     return program
 
 
 def _contents(records: list[Record], contents: memoryview) -> tuple[Tensor, ...]:
-    described = []
-    for record in records:
-        described.append((record.choice("dtype", _DTYPES), record.shape("shape")))
-        record.done()
+    described = [read_constant(record) for record in records]
     sizes = [math.prod(shape) * DTYPES[dtype] for dtype, shape in described]
     if sum(sizes) != len(contents):
         raise MalformedError(f"program: constants of {sum(sizes):,} bytes declared, {len(contents):,} are there")
@@ -88,34 +85,45 @@ def _contents(records: list[Record], contents: memoryview) -> tuple[Tensor, ...]
     return tuple(found)
 
 
-def _input(entry: Input) -> dict[str, Any]:
+def read_constant(record: Record) -> tuple[str, tuple[int, ...]]:
+    """Dtype and shape of a constant."""
+    described = record.choice("dtype", CONSTANT_DTYPES), record.shape("shape")
+    record.done()
+    return described
+
+
+def write_input(entry: Input) -> dict[str, Any]:
+    """An input of a header."""
     return {
         "name": entry.name, "dtype": entry.dtype, "shape": list(entry.shape), "scale": entry.scale,
         "low": str(entry.low), "high": str(entry.high),
     }  # fmt: skip
 
 
-def _to_input(record: Record) -> Input:
+def read_input(record: Record) -> Input:
+    """The inverse of :func:`write_input`. Raises MalformedError."""
     entry = Input(
         name=record.text("name", max_length=MAX_NAME),
         dtype=record.choice("dtype", tuple(DTYPES)),
         shape=record.shape("shape"),
         scale=record.number("scale"),
-        low=_wide(record.take("low"), f"{record.where}.low"),
-        high=_wide(record.take("high"), f"{record.where}.high"),
+        low=wide(record.take("low"), f"{record.where}.low"),
+        high=wide(record.take("high"), f"{record.where}.high"),
     )
     record.done()
     return entry
 
 
-def _output(output: Output) -> dict[str, Any]:
+def write_output(output: Output) -> dict[str, Any]:
+    """An output of a header."""
     return {
         "name": output.name, "dtype": output.dtype, "shape": list(output.shape), "tensor": output.tensor, "scale": output.scale,
         "post": output.post, "axis": output.axis,
     }  # fmt: skip
 
 
-def _to_output(record: Record) -> Output:
+def read_output(record: Record) -> Output:
+    """The inverse of :func:`write_output`. Raises MalformedError."""
     output = Output(
         name=record.text("name", max_length=MAX_NAME),
         dtype=record.choice("dtype", tuple(DTYPES)),
@@ -139,14 +147,15 @@ def _to_table(record: Record) -> Table:
     faithful = record.items("faithful", maximum=2)
     if len(faithful) != 2:
         raise MalformedError(f"{record.where}.faithful: expected two integers")
-    low, high = (_wide(value, f"{record.where}.faithful") for value in faithful)
-    first = _wide(record.take("low"), f"{record.where}.low")
+    low, high = (wide(value, f"{record.where}.faithful") for value in faithful)
+    first = wide(record.take("low"), f"{record.where}.low")
     table = Table(low=first, values=record.integer("values"), faithful_low=low, faithful_high=high)
     record.done()
     return table
 
 
-def _op(op: ops.Op) -> dict[str, Any]:
+def write_op(op: ops.Op) -> dict[str, Any]:
+    """An operation of a header: its kind, and its fields by name."""
     kind = type(op).__name__.lower()
     described: dict[str, Any] = {"op": kind}
     for field in fields(op):
@@ -156,12 +165,13 @@ def _op(op: ops.Op) -> dict[str, Any]:
     return described
 
 
-def _to_op(record: Record) -> ops.Op:
+def read_op(record: Record) -> ops.Op:
+    """The inverse of :func:`write_op`. Raises MalformedError."""
     kind = record.choice("op", tuple(_KINDS))
     values: dict[str, Any] = {}
     for field in fields(_KINDS[kind]):
         where = f"{record.where}.{field.name}"
-        read = _wide if (kind, field.name) in _WIDE else _narrow
+        read = wide if (kind, field.name) in _WIDE else _narrow
         if field.name in _LISTS:
             values[field.name] = tuple(read(v, where) for v in record.items(field.name, maximum=_LISTS[field.name]))
         else:
@@ -177,7 +187,8 @@ def _narrow(value: Any, where: str) -> int:
     return value
 
 
-def _wide(value: Any, where: str) -> int:
+def wide(value: Any, where: str) -> int:
+    """An integer that may pass 2^53, from its decimal digits. Raises MalformedError."""
     if (
         not isinstance(value, str)
         or len(value) > 20

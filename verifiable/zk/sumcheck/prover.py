@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from verifiable.zk.sumcheck.writer import Writer
 
 Integers = NDArray[np.int64]
 Columns = dict[Key, Sequence[Integers]]
+#: ``watch(phase, fraction)``, before each phase.
+Watch = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,19 @@ class Proved:
 
     outputs: dict[str, Integers]
     proof: bytes
+
+
+class Run(NamedTuple):
+    """A witness: all tensors on padded axes, and the statement that they are to convince of."""
+
+    layout: Layout
+    statement: Statement
+    tensors: list[Integers]
+    outputs: dict[str, Integers]
+
+
+def unwatched(phase: str, fraction: float | None) -> None:
+    """For callers who do not look."""
 
 
 class Prover:
@@ -55,30 +70,37 @@ class Prover:
 
     def prove(self, inputs: Mapping[str, NDArray[np.generic]]) -> Proved:
         """``inputs``: integers [samples, *shape] by name. Raises MalformedError for inputs that do not fit."""
+        found = self.witness(inputs)
+        return Proved(outputs=found.outputs, proof=self.argue(found.layout, found.statement, found.tensors))
+
+    def witness(self, inputs: Mapping[str, NDArray[np.generic]]) -> Run:
+        """The run, as it will be argued for. Raises MalformedError for inputs that do not fit."""
         samples = self.executor.admit(inputs)
-        layout = Layout.of(self.structure, samples)
         tensors = self.execute(inputs)
         outputs = self.outputs(tensors, samples)
         statement = Statement(circuit=self.circuit, weights=self.weights.root, inputs=inputs, outputs=outputs)
-        admit(self.structure, statement)
-        return Proved(outputs=outputs, proof=self.argue(layout, statement, tensors))
+        return Run(layout=admit(self.structure, statement), statement=statement, tensors=tensors, outputs=outputs)
 
-    def argue(self, layout: Layout, statement: Statement, tensors: list[Integers]) -> bytes:
-        """The proof's bytes, in the verifier's order."""
+    def argue(self, layout: Layout, statement: Statement, tensors: list[Integers], *, watch: Watch = unwatched) -> bytes:
+        """The proof's bytes, in the verifier's order. ``watch`` is told what comes next, and may raise to end it."""
+        watch("committing to the trace", 0.1)
         writer = Writer(begin(statement))
         writer.unabsorbed(HEADER)
         columns = self.columns(layout, tensors)
         multiplicities = self.multiplicities(layout, columns)
         trace = commit_prover.commit(self.trace(layout, columns, tensors, multiplicities))
         writer.data("trace root", trace.root)
+        watch("proving the lookups", 0.3)
         walk = Walk(layout, _Prover(layout, writer, tensors, self))
         if layout.leaves:
             witnesses = [_witness(self.structure, leaf, columns, multiplicities) for leaf in layout.leaves]
             walk.columns(prove_logup(writer, [leaf.block for leaf in layout.leaves], witnesses))
+        watch("proving the layers", 0.6)
         for output in self.structure.outputs:
             point = draw_output(writer.transcript, layout, output.tensor)
             walk.output(output.tensor, Claim(point=point, value=evaluate(statement.outputs[output.name], point)))
         walk.run()
+        watch("opening the commitments", 0.8)
         _open(writer, "trace", trace, layout.trace, walk.trace)
         _open(writer, "weights", self.weights, layout.weights, walk.weights)
         return writer.getvalue()

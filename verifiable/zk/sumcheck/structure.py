@@ -50,14 +50,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """``tables`` by the Program's numbering. By number of operation: ``maxima``, the table of relu(a - b) of each Maximum, and
-    ``scales``, the shapes of multiplier and bias of each Scale.
+    """``constants``: dtype, shape. ``tables`` by the Program's numbering. By number of operation: ``maxima``, the table
+    of relu(a - b) of each Maximum, and ``scales``, the shapes of multiplier and bias of each Scale.
     """
 
     inputs: tuple[Input, ...]
     ops: tuple[Op, ...]
     shapes: tuple[Shape, ...]
     outputs: tuple[Output, ...]
+    constants: tuple[tuple[str, Shape], ...]
     tables: tuple[Table, ...]
     maxima: Mapping[int, Table]
     scales: Mapping[int, tuple[Shape, Shape]]
@@ -72,13 +73,17 @@ class Structure:
         for i, op in enumerate(program.ops):
             if isinstance(op, Requantise):
                 ranges[op.table] = _hull(_hull(rounded[i], proved.rounded[i]), ranges.get(op.table, rounded[i]))
-                _check_width(ranges[op.table], op.shift, f"operation {i} (Requantise)")
+        tables = tuple(_activation(program, t, ranges[t]) for t in range(len(program.tables)))
+        for i, op in enumerate(program.ops):
+            if isinstance(op, Requantise):
+                check_width(tables[op.table], op.shift, f"operation {i} (Requantise)")
         return cls(
             inputs=program.inputs,
             ops=program.ops,
             shapes=program.shapes,
             outputs=program.outputs,
-            tables=tuple(_activation(program, t, ranges[t]) for t in range(len(program.tables))),
+            constants=tuple((constant.dtype, constant.shape) for constant in program.constants),
+            tables=tables,
             maxima={i: _relu(interval, i) for i, interval in differences.items()},
             scales={
                 i: (program.constants[op.multiplier].shape, program.constants[op.bias].shape)
@@ -136,10 +141,12 @@ def _all_pairs(multiplier: NDArray[Any], bias: NDArray[Any]) -> list[NDArray[np.
     return [np.repeat(ends[0], 2), np.tile(ends[1], 2)]
 
 
-def _check_width(rounded: Interval, shift: int, where: str) -> None:
-    """t + 2^(shift - 1) and Y 2^shift + rem are equal as integers when they are equal in F: they differ by less than p."""
-    size = 1 << (rounded[1] - rounded[0]).bit_length()
-    largest = max(abs(rounded[0]), abs(rounded[0] + size)) + 1
+def check_width(table: Table, shift: int, where: str) -> None:
+    """t + 2^(shift - 1) and Y 2^shift + rem are equal as integers when they are equal in F: they differ by less than p.
+
+    Raises UnsupportedError.
+    """
+    largest = max(abs(table.low), abs(table.low + len(table.values))) + 1
     if (largest << shift) + (1 << 62) + (1 << shift) >= field.P:
         raise UnsupportedError(f"program: {where}: its accumulator is too wide", hint="use narrower weights or activations")
 
@@ -151,11 +158,16 @@ def _activation(program: Program, number: int, rounded: Interval) -> Table:
     return Table(low=rounded[0], values=values[np.clip(keys - table.low, 0, len(values) - 1)])
 
 
+def relu(low: int, log_size: int) -> Table:
+    """max(key, 0)."""
+    keys = low + np.arange(1 << log_size, dtype=np.int64)
+    return Table(low=low, values=np.maximum(keys, 0))
+
+
 def _relu(interval: Interval, number: int) -> Table:
     if interval[1] - interval[0] >= 1 << 20:
         raise UnsupportedError(f"program: operation {number} (Maximum): its operands are too wide", hint="requantise them first")
-    keys = interval[0] + np.arange(1 << (interval[1] - interval[0]).bit_length(), dtype=np.int64)
-    return Table(low=interval[0], values=np.maximum(keys, 0))
+    return relu(interval[0], (interval[1] - interval[0]).bit_length())
 
 
 def _hull(a: Interval, b: Interval) -> Interval:
