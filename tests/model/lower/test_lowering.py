@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.lower.models import Quantised, static
-from tests.model.quantise.cases import Sample, compare, normalised, samples
+from tests.model.quantise.cases import Sample, compare, normalised, quantised, samples
 from tests.model.quantise.networks import FAMILIES, Net, mobilenet
 from verifiable.errors import UnsupportedError
-from verifiable.model.lower.lowering import is_quantised, lower
+from verifiable.model.lower.lowering import is_quantised
 from verifiable.model.lower.places import centred
 from verifiable.model.lower.standard import standard
 from verifiable.model.lower.states import Quantised as QuantisedState
@@ -27,14 +27,14 @@ from verifiable.model.program.execute import Execution, Executor, execute
 from verifiable.model.program.ir import Output, Program
 from verifiable.model.program.ops import Requantise, sources
 from verifiable.model.program.values import quantise_inputs
-from verifiable.model.quantise.quantiser import analysed
+from verifiable.model.quantise.normalised import analysed
 from verifiable.model.runtime import FloatModel
 
 
 def lowered(data: bytes) -> tuple[Program, bytes]:
     onnx_bytes = normalise(standard(Model.parse(data)))
-    assert is_quantised(onnx_bytes)
-    return lower(onnx_bytes), onnx_bytes
+    assert is_quantised(analysed(onnx_bytes))
+    return quantised(onnx_bytes, []), onnx_bytes
 
 
 def steps_apart(data: bytes, given: list[Sample]) -> np.ndarray:
@@ -279,7 +279,7 @@ def test_a_scale_that_is_not_positive_is_refused() -> None:
         [1, 4], net.op("DequantizeLinear", net.q("x", 0.5), net.constant(np.float32(0.0)), net.constant(np.uint8(0)))
     )
     with pytest.raises(UnsupportedError, match="not positive"):
-        lower(normalised(data))
+        quantised(normalised(data), [])
 
 
 def test_dynamic_quantisation_is_refused(tmp_path: Path) -> None:
@@ -306,4 +306,4 @@ def test_operators_of_onnxruntime_without_a_standard_form_are_named() -> None:
 
 
 def test_a_float_model_is_not_quantised() -> None:
-    assert not is_quantised(normalised(FAMILIES["mlp"]()))
+    assert not is_quantised(analysed(normalised(FAMILIES["mlp"]())))

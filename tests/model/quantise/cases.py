@@ -13,6 +13,9 @@ from verifiable.model.onnx_file import Model
 from verifiable.model.program.execute import Executor
 from verifiable.model.program.ir import Program
 from verifiable.model.program.values import output_values, quantise_inputs
+from verifiable.model.quantise import plan_of, program
+from verifiable.model.quantise.options import Options
+from verifiable.model.quantise.plan import Plan
 from verifiable.model.runtime import FloatModel
 
 Sample = dict[str, np.ndarray]
@@ -67,3 +70,8 @@ def compare(program: Program, onnx: bytes, given: Sequence[Sample]) -> dict[str,
 
 def normalised(data: bytes) -> bytes:
     return normalise(Model.parse(data))
+
+
+def quantised(onnx: bytes, given: Sequence[Sample], options: Options | None = None) -> Program:
+    """As somebody else makes it: from the model and the bytes of its Plan."""
+    return program(onnx, Plan.parse(plan_of(onnx, given, options).encode()))

@@ -12,13 +12,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from tests.model.quantise.cases import quantised
 from verifiable.errors import Error, UnsupportedError
-from verifiable.model.lower.lowering import lower
 from verifiable.model.normalise import normalise
 from verifiable.model.onnx_file import Model
 from verifiable.model.program.execute import execute
 from verifiable.model.program.values import output_values, quantise_inputs
-from verifiable.model.quantise.quantiser import quantise
 
 FLOAT = {
     "Abs", "Add", "ArgMax", "Atan", "AveragePool", "BatchNormalization", "Ceil", "Celu", "Clip", "Concat", "Conv", "Cos",
@@ -95,8 +94,7 @@ def bound(case: Any) -> tuple[bytes, dict[str, np.ndarray], dict[str, np.ndarray
 def computed(case: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     data, inputs, expected = bound(case)
     onnx_bytes = normalise(Model.parse(data))
-    quantised = case.model.graph.node[0].op_type in EXACT
-    program = lower(onnx_bytes) if quantised else quantise(onnx_bytes, [inputs]).program
+    program = quantised(onnx_bytes, [inputs])
     integers, _ = quantise_inputs(program, inputs)
     return output_values(program, execute(program, integers).outputs), expected
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from tests.model.quantise.cases import compare, normalised, samples
+from tests.model.quantise.cases import compare, normalised, quantised, samples
 from tests.model.quantise.networks import FAMILIES, Net, mlp, resnet, vgg
 from verifiable.errors import Error, MalformedError, UnsupportedError
 from verifiable.model.normalise import normalise
@@ -17,8 +17,8 @@ from verifiable.model.onnx_file import Model
 from verifiable.model.program.bounds import bounds
 from verifiable.model.program.ir import Program
 from verifiable.model.program.ops import Combine, Dense, Maximum, Requantise, SumPool
+from verifiable.model.quantise import plan_of, saturation
 from verifiable.model.quantise.options import Options
-from verifiable.model.quantise.quantiser import quantise
 
 SIXTEEN = Options(activation_bits=14, max_rows=1 << 20)
 
@@ -30,12 +30,12 @@ SIXTEEN = Options(activation_bits=14, max_rows=1 << 20)
 def test_families_follow_the_float_model(family: str, options: Options, allowed: float) -> None:
     onnx = normalised(FAMILIES[family]())
     given = samples(onnx, 60)
-    made = quantise(onnx, given[:40], options)
-    assert Program.parse(made.program.encode()) == made.program
-    known = bounds(made.program)
+    made = quantised(onnx, given[:40], options)
+    assert Program.parse(made.encode()) == made
+    known = bounds(made)
     assert not known.ties
-    assert max(made.program.table_size(op) for op in made.program.ops if isinstance(op, Requantise)) <= options.max_rows
-    (compared,) = compare(made.program, onnx, given[40:]).values()
+    assert max(made.table_size(op) for op in made.ops if isinstance(op, Requantise)) <= options.max_rows
+    (compared,) = compare(made, onnx, given[40:]).values()
     assert compared.error < allowed
     assert compared.agreement >= 0.9
 
@@ -46,9 +46,9 @@ def test_families_follow_the_float_model(family: str, options: Options, allowed:
 def test_activations_become_tables(activation: str) -> None:
     onnx = normalised(mlp(2, activation))
     given = samples(onnx, 60)
-    made = quantise(onnx, given[:40])
-    assert [type(op).__name__ for op in made.program.ops].count("Requantise") == 2
-    (compared,) = compare(made.program, onnx, given[40:]).values()
+    made = quantised(onnx, given[:40])
+    assert [type(op).__name__ for op in made.ops].count("Requantise") == 2
+    (compared,) = compare(made, onnx, given[40:]).values()
     assert compared.error < 0.05
 
 
@@ -58,23 +58,23 @@ def test_the_catalogue_agrees_on_held_out_data(checkout: Path, name: str, key: s
     onnx = normalise(Model.load(folder / "model.onnx"))
     calibration = [{key: sample} for sample in np.load(folder / "calibration.npz")[key]]
     heldout = np.load(folder / "heldout.npz")[key][:600]
-    made = quantise(onnx, calibration)
-    (compared,) = compare(made.program, onnx, [{key: sample} for sample in heldout]).values()
+    made = quantised(onnx, calibration)
+    (compared,) = compare(made, onnx, [{key: sample} for sample in heldout]).values()
     assert compared.agreement >= 0.99
     assert compared.error < 0.02
-    assert not bounds(made.program).ties
+    assert not bounds(made).ties
 
 
 def test_the_same_samples_give_the_same_program() -> None:
     onnx = normalised(vgg())
     given = samples(onnx, 10)
-    assert quantise(onnx, given).program.encode() == quantise(onnx, given).program.encode()
+    assert quantised(onnx, given).encode() == quantised(onnx, given).encode()
 
 
 def test_a_residual_stays_an_accumulator() -> None:
     """Of the two sides of each sum, a convolution only used there is added without being rounded first."""
     onnx = normalised(resnet())
-    program = quantise(onnx, samples(onnx, 5)).program
+    program = quantised(onnx, samples(onnx, 5))
     sums = [op for op in program.ops if isinstance(op, Combine)]
     assert len(sums) == 3
     first = len(program.inputs)
@@ -88,7 +88,7 @@ def test_average_pools_stay_exact_and_maxima_are_trees() -> None:
     x = net.op("MaxPool", net.relu(net.conv("x", 2, 4)), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     x = net.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
     onnx = normalised(net.model([1, 2, 8, 8], net.conv(x, 4, 3)))
-    program = quantise(onnx, samples(onnx, 10)).program
+    program = quantised(onnx, samples(onnx, 10))
     kinds = [type(op) for op in program.ops]
     assert kinds.count(Maximum) == 4
     assert kinds.count(Requantise) == 1
@@ -101,7 +101,7 @@ def test_large_averages_and_borders_are_rounded_once() -> None:
     x = net.op("GlobalAveragePool", net.relu(net.conv("x", 1, 4)))
     onnx = normalised(net.model([1, 1, 12, 12], net.dense(net.op("Flatten", x), 4, 3)))
     given = samples(onnx, 40)
-    program = quantise(onnx, given[:30]).program
+    program = quantised(onnx, given[:30])
     assert [type(op) for op in program.ops].count(Requantise) == 2
     (compared,) = compare(program, onnx, given[30:]).values()
     assert compared.error < 0.05
@@ -118,7 +118,7 @@ def test_average_pools_count_what_they_should(count_include_pad: int, ceil_mode:
     )  # fmt: skip
     onnx = normalised(net.model([1, 2, 6, 6], y))
     given = samples(onnx, 20)
-    (compared,) = compare(quantise(onnx, given).program, onnx, given).values()
+    (compared,) = compare(quantised(onnx, given), onnx, given).values()
     assert compared.worst < 2e-3
 
 
@@ -136,7 +136,7 @@ def per_channel(kind: str, tail: str) -> bytes:
 def test_a_constant_for_each_channel(kind: str, tail: str) -> None:
     onnx = normalised(per_channel(kind, tail))
     given = samples(onnx, 40)
-    (compared,) = compare(quantise(onnx, given[:30]).program, onnx, given[30:]).values()
+    (compared,) = compare(quantised(onnx, given[:30]), onnx, given[30:]).values()
     assert compared.error < 0.05
 
 
@@ -148,7 +148,7 @@ def test_functions_of_one_tensor_become_one_table() -> None:
     y = net.op("Add", net.op("Mul", a, s), net.constant(np.float32(0.1)))
     onnx = normalised(net.model([1, 6], net.dense(y, 8, 3)))
     given = samples(onnx, 50)
-    program = quantise(onnx, given[:40]).program
+    program = quantised(onnx, given[:40])
     assert [type(op).__name__ for op in program.ops] == ["Dense", "Requantise", "Dense"]
     (compared,) = compare(program, onnx, given[40:]).values()
     assert compared.error < 0.03
@@ -160,7 +160,7 @@ def test_one_accumulator_read_by_two_functions() -> None:
     both = net.op("Concat", net.relu(a), net.op("Tanh", a), a, axis=1)
     onnx = normalised(net.model([1, 6], net.dense(both, 24, 3)))
     given = samples(onnx, 50)
-    program = quantise(onnx, given[:40]).program
+    program = quantised(onnx, given[:40])
     assert [type(op).__name__ for op in program.ops].count("Requantise") == 3
     (compared,) = compare(program, onnx, given[40:]).values()
     assert compared.error < 0.05
@@ -173,7 +173,7 @@ def test_a_sum_of_its_own_source_and_a_difference() -> None:
     y = net.op("Sum", net.op("Sub", a, b), net.op("Add", a, "x"), b)
     onnx = normalised(net.model([1, 6], net.dense(net.op("Tanh", y), 6, 3)))
     given = samples(onnx, 50)
-    (compared,) = compare(quantise(onnx, given[:40]).program, onnx, given[40:]).values()
+    (compared,) = compare(quantised(onnx, given[:40]), onnx, given[40:]).values()
     assert compared.error < 0.05
 
 
@@ -184,7 +184,7 @@ def test_outputs_of_every_kind() -> None:
     outputs = [a, net.op("Sigmoid", a), moved, net.op("Softmax", net.dense(a, 5, 4), axis=1), net.relu(a)]
     onnx = normalised(net.model([1, 6], *outputs))
     given = samples(onnx, 50)
-    program = quantise(onnx, given[:40]).program
+    program = quantised(onnx, given[:40])
     for name, compared in compare(program, onnx, given[40:]).items():
         assert compared.error < 0.03, name
     wide = {o.name: program.ops[o.tensor - 1] for o in program.outputs}
@@ -196,23 +196,24 @@ def test_arg_max_is_of_the_exact_integers() -> None:
     y = net.op("ArgMax", net.dense("x", 6, 5), axis=1, keepdims=0)
     onnx = normalised(net.model([3, 6], y, dtype=TensorProto.INT64))
     given = samples(onnx, 50)
-    made = quantise(onnx, given[:40])
-    (compared,) = compare(made.program, onnx, given[40:]).values()
+    made = quantised(onnx, given[:40])
+    (compared,) = compare(made, onnx, given[40:]).values()
     assert (compared.expected == compared.found).mean() > 0.95
-    assert made.program.outputs[0].post == "argmax"
+    assert made.outputs[0].post == "argmax"
 
 
 def test_what_calibration_does_not_cover_is_clamped_and_counted() -> None:
     onnx = normalised(mlp())
     given = samples(onnx, 30)
-    made = quantise(onnx, given)
-    assert made.clamped <= made.values * 0.01
-    (inside,) = compare(made.program, onnx, given).values()
-    (outside,) = compare(made.program, onnx, [{"x": sample["x"] * 20} for sample in given]).values()
+    made = quantised(onnx, given)
+    count = saturation(made, given)
+    assert count.clamped <= count.values * 0.01
+    (inside,) = compare(made, onnx, given).values()
+    (outside,) = compare(made, onnx, [{"x": sample["x"] * 20} for sample in given]).values()
     assert inside.clamped_inputs == 0
     assert outside.clamped_inputs > 0
-    narrow = quantise(onnx, [{"x": sample["x"] * 0.1} for sample in given])
-    (clipped,) = compare(narrow.program, onnx, given).values()
+    narrow = quantised(onnx, [{"x": sample["x"] * 0.1} for sample in given])
+    (clipped,) = compare(narrow, onnx, given).values()
     assert clipped.clamped_inputs > 0
 
 
@@ -223,7 +224,7 @@ def test_saturated_activations_are_counted() -> None:
     onnx = normalised(net.model([1, 4], y))
     # Each feature alone spans the input's range; all four together leave the range of the sum.
     given = [{"x": np.eye(4, dtype=np.float32)[None, i]} for i in range(4)]
-    program = quantise(onnx, given).program
+    program = quantised(onnx, given)
     (compared,) = compare(program, onnx, [{"x": np.ones((1, 4), np.float32)}]).values()
     assert (compared.saturated, compared.clamped_inputs) == (1, 0)
     assert 1.0 <= compared.found[0] <= 1.2 < compared.expected[0]
@@ -232,9 +233,9 @@ def test_saturated_activations_are_counted() -> None:
 def test_a_narrower_table_is_coarser_not_wrong() -> None:
     onnx = normalised(mlp())
     given = samples(onnx, 40)
-    small = quantise(onnx, given[:30], Options(activation_bits=14, max_rows=1 << 12))
-    assert all(small.program.table_size(op) <= 1 << 12 for op in small.program.ops if isinstance(op, Requantise))
-    (compared,) = compare(small.program, onnx, given[30:]).values()
+    small = quantised(onnx, given[:30], Options(activation_bits=14, max_rows=1 << 12))
+    assert all(small.table_size(op) <= 1 << 12 for op in small.ops if isinstance(op, Requantise))
+    (compared,) = compare(small, onnx, given[30:]).values()
     assert compared.error < 0.1
 
 
@@ -266,7 +267,7 @@ def padded() -> bytes:
 def test_unsupported_operators_are_named(name: str) -> None:
     onnx = normalised(unsupported()[name])
     with pytest.raises(UnsupportedError, match=name):
-        quantise(onnx, samples(onnx, 3))
+        plan_of(onnx, samples(onnx, 3))
 
 
 @pytest.mark.parametrize(
@@ -279,19 +280,28 @@ def test_unsupported_operators_are_named(name: str) -> None:
 )  # fmt: skip
 def test_bad_calibration_is_malformed(given: list) -> None:
     with pytest.raises(MalformedError):
-        quantise(normalised(mlp()), given)
+        plan_of(normalised(mlp()), given)
 
 
 def test_constant_calibration_still_gives_a_program() -> None:
     onnx = normalised(mlp())
-    program = quantise(onnx, [{"x": np.zeros((1, 20), np.float32)}]).program
+    program = quantised(onnx, [{"x": np.zeros((1, 20), np.float32)}])
     (compared,) = compare(program, onnx, [{"x": np.zeros((1, 20), np.float32)}]).values()
     assert compared.worst < 0.05
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"weight_bits": 1}, {"activation_bits": 17}, {"shifts": ()}, {"shifts": (24, 16)}, {"shifts": (1,)}, {"max_rows": 1 << 21}],
+    [
+        {"weight_bits": 1},
+        {"activation_bits": 17},
+        {"shifts": ()},
+        {"shifts": (24, 16)},
+        {"shifts": (1,)},
+        {"max_rows": 1 << 21},
+        {"headroom": 0.0},
+        {"headroom": float("nan")},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(wrong: dict) -> None:
     with pytest.raises(Error):

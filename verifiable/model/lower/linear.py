@@ -16,7 +16,7 @@ from verifiable.model.lower.states import Accumulator, Channel, Constant, Intege
 from verifiable.model.program.bounds import Interval, reach
 from verifiable.model.program.builder import Builder
 from verifiable.model.program.ops import Conv, Dense
-from verifiable.model.quantise.plan import Geometry
+from verifiable.model.quantise.steps import Geometry
 from verifiable.model.quantise.windows import convolution
 
 # Frameworks store the scale of a bias as a float32, rounded from the product that the standard defines it to be.

@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-from verifiable.errors import UnsupportedError
-from verifiable.model.guard import guarded
 from verifiable.model.lower.walk import Walk
 from verifiable.model.program.ir import Program
-from verifiable.model.quantise.quantiser import analysed
+from verifiable.model.shapes import Analysis
 
 _MARKS = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}
 
 
-def is_quantised(onnx: bytes) -> bool:
+def is_quantised(analysis: Analysis) -> bool:
     """Whether a normalised model computes with quantised tensors, so that it must be lowered, never quantised again."""
-    return any(node.op_type in _MARKS for node in analysed(onnx).nodes)
+    return any(node.op_type in _MARKS for node in analysis.nodes)
 
 
-def lower(onnx: bytes) -> Program:
-    """``onnx``: normalised, quantised. Raises UnsupportedError naming what cannot be lowered to exactly the same integers."""
-    with guarded("model: cannot be lowered", kind=UnsupportedError):
-        walk = Walk(analysis=analysed(onnx))
-        outputs = walk.run()
-        return walk.builder.finish(outputs)
+def lowered(analysis: Analysis) -> Program:
+    """Of a quantised model. Raises UnsupportedError naming what cannot be lowered to exactly the same integers."""
+    walk = Walk(analysis=analysis)
+    outputs = walk.run()
+    return walk.builder.finish(outputs)

@@ -15,7 +15,7 @@ from verifiable.errors import UnsupportedError
 from verifiable.model.lower.states import HINT, Accumulator, Channel, Joined, Narrow, Quantised, State
 from verifiable.model.program.builder import Builder
 from verifiable.model.program.ops import Combine, Pad, Reshape, Scale, SumPool
-from verifiable.model.quantise.plan import Average, Move
+from verifiable.model.quantise.steps import Average, Move
 
 Numbers = tuple[int, ...]
 

@@ -34,8 +34,8 @@ from verifiable.model.lower.states import (
 from verifiable.model.program.builder import Builder
 from verifiable.model.program.ir import Input, Output
 from verifiable.model.quantise import functions, movement, windows
-from verifiable.model.quantise.plan import Affine, Average, Largest, Move
 from verifiable.model.quantise.pooling import largest
+from verifiable.model.quantise.steps import Affine, Average, Largest, Move
 from verifiable.model.shapes import Analysis
 
 _POST = {"Softmax": "softmax", "LogSoftmax": "logsoftmax", "ArgMax": "argmax"}

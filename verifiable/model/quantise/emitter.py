@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a Plan to a Program, step by step in the order of the plan.
+"""From an Outline to a Program, step by step in the order of the outline.
 
 A value is held *narrow*, as integers of its grid, or *wide*, as an exact accumulator with a unit. An accumulator is rounded only
 where a narrow value is asked for; its unit is chosen such that the rounding is by a power of two.
@@ -20,14 +20,13 @@ from verifiable.model.program.ir import Output
 from verifiable.model.program.ops import Combine, Conv, Dense, Scale, SumPool
 from verifiable.model.program.tables import tabulate
 from verifiable.model.quantise import weights
-from verifiable.model.quantise.calibration import Stats
+from verifiable.model.quantise.choices import Choices
 from verifiable.model.quantise.demand import Demand
 from verifiable.model.quantise.functions import Function, identity
 from verifiable.model.quantise.options import Options
-from verifiable.model.quantise.plan import Affine, Average, End, Largest, Linear, Move, Plan, Sum
 from verifiable.model.quantise.pooling import largest
-from verifiable.model.quantise.resolution import aligned, needed
-from verifiable.model.quantise.scales import Grid, grid, snapped
+from verifiable.model.quantise.scales import Grid
+from verifiable.model.quantise.steps import Affine, Average, End, Largest, Linear, Move, Outline, Sum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +41,20 @@ class Held:
 class Emitter:
     """The state of one emission. ``named``: the value behind each operation, for reports."""
 
-    plan: Plan
+    outline: Outline
     demand: Demand
     options: Options
-    stats: Mapping[str, Stats]
-    shared: Mapping[str, Stats]
+    choices: Choices
     builder: Builder = field(default_factory=Builder)
     narrow: dict[tuple[str, int], Held] = field(default_factory=dict)
     wide: dict[str, Held] = field(default_factory=dict)
     named: dict[int, str] = field(default_factory=dict)
-    grids: dict[tuple[str, int], Grid] = field(default_factory=dict)
 
     def emit(self, inputs: Mapping[str, Held]) -> tuple[Output, ...]:
-        """Everything that the plan's ends need. Raises UnsupportedError naming the value that cannot be made."""
+        """Everything that the outline's ends need. Raises UnsupportedError naming the value that cannot be made."""
         bits = self.options.activation_bits
         self.narrow.update({(name, bits): held for name, held in inputs.items()})
-        for name in self.plan.steps:
+        for name in self.outline.steps:
             try:
                 if name in self.demand.wide and name not in self.demand.absorbed:
                     self.wide[name] = self._accumulate(name, self._unit(name))
@@ -65,7 +62,7 @@ class Emitter:
                     self.integers(value)
             except Error as error:
                 raise type(error)(f"value {shown(name)}: {error.message}", hint=error.hint) from error
-        return tuple(self._output(end) for end in self.plan.ends)
+        return tuple(self._output(end) for end in self.outline.ends)
 
     def integers(self, value: str, bits: int = 0) -> Held:
         """``value`` on its grid; on no grid of its own where it is exact without one."""
@@ -75,12 +72,12 @@ class Emitter:
         return self.narrow[value, bits]
 
     def _narrowed(self, value: str, bits: int) -> Held:
-        root, function = self.plan.root(value)
-        step = self.plan.steps[root]
+        root, function = self.outline.root(value)
+        step = self.outline.steps[root]
         if root in self.demand.wide:
             return self._rounded(value, self.wide[root], function or identity, bits)
         if function is not None:
-            return self._looked_up(value, self.integers(root), function, self._grid(value, bits))
+            return self._looked_up(value, self.integers(root), function, self.choices.grid(value, bits))
         if isinstance(step, Average):
             return self._sum_pool(step, self.integers(step.source))
         if isinstance(step, Largest):
@@ -89,26 +86,10 @@ class Emitter:
         assert isinstance(step, Move)
         return self._moved(value, step, [self.integers(source) for source in step.sources])
 
-    def _grid(self, value: str, bits: int) -> Grid:
-        if (value, bits) not in self.grids:
-            self.grids[value, bits] = grid(self.shared[value], bits, search=bits <= 8, headroom=self.options.headroom)
-        return self.grids[value, bits]
-
-    def _observed(self, name: str) -> Stats:
-        """Of a value that the model itself does not have: those of the values that it shares its scale with."""
-        return self.stats.get(name) or self.shared[name]
-
     def _rounded(self, value: str, held: Held, function: Function, bits: int) -> Held:
-        """Round an accumulator to the resolution that ``function`` needs, and look the function up."""
-        target = self._grid(value, bits)
-        root = self.plan.root(value)[0]
-        wanted = needed(function, target, self._observed(root))
-        shift = math.floor(math.log2(wanted / held.scale) + 1e-9)
-        if not aligned(function, target) or math.ldexp(held.scale, shift) != target.scale:
-            shift -= 2 if math.ldexp(held.scale, shift) > wanted * 0.5 and aligned(function, target) else 0
-        shift = max(shift, 2)
-        while _rows(self.builder.rounded(held.tensor, shift)) > self.options.max_rows:
-            shift += 1  # coarser, and still the whole range
+        """Round an accumulator, and look the function up."""
+        target = self.choices.grid(value, bits)
+        shift = self.choices.shift(value, bits, held.scale, lambda by: _rows(self.builder.rounded(held.tensor, by)))
         return self._tabulated(value, held, shift, function, target)
 
     def _looked_up(self, value: str, held: Held, function: Function, target: Grid) -> Held:
@@ -135,36 +116,17 @@ class Emitter:
     def _moved(self, value: str, step: Move, held: list[Held]) -> Held:
         """Elements elsewhere; brought to one scale first where several tensors meet."""
         if len({h.scale for h in held}) > 1:
-            target = self._grid(value, self.options.activation_bits)
+            target = self.choices.grid(value, self.options.activation_bits)
             pairs = zip(step.sources, held, strict=True)
             held = [self._looked_up(source, h, identity, target) if h.scale != target.scale else h for source, h in pairs]
         tensor = self.builder.add(step.op(tuple(h.tensor for h in held), held[0].scale))
         return Held(tensor=tensor, scale=held[0].scale)
 
     def _unit(self, name: str) -> float:
-        """What one of the accumulator ``name`` stands for: fine enough for everything that is made of it."""
-        wanted = self.demand.narrow.get(name, ())
-        bits = self.options.activation_bits
-        if not wanted:
-            wanted, bits = tuple(v for v, _ in self._shown(name)), self.options.output_bits
-        grids = {value: self._grid(value, bits) for value in wanted if value in self.shared}
-        functions = {value: self.plan.root(value)[1] or identity for value in grids}
-        resolution = min(
-            (needed(functions[value], target, self._observed(name)) for value, target in grids.items()),
-            default=self._finest(name),
-        )
-        resolution = snapped(resolution)  # slopes too are observed in float32
-        return weights.unit_for(resolution, self.options.shifts, lambda unit: self._fineness(name, unit))
-
-    def _shown(self, name: str) -> list[tuple[str, End]]:
-        return [(end.value, end) for end in self.plan.ends if self.plan.root(end.value)[0] == name and end.value != name]
-
-    def _finest(self, name: str) -> float:
-        """For an accumulator that is an output itself: a sixteenth of a bit below the grid that its outputs would have."""
-        return self._grid(name, self.options.output_bits).scale if name in self.shared else 2.0**-16
+        return self.choices.unit(name, lambda unit: self._fineness(name, unit))
 
     def _fineness(self, name: str, unit: float) -> float:
-        step = self.plan.steps[name]
+        step = self.outline.steps[name]
         if isinstance(step, Linear):
             scale = self.integers(step.source).scale
             return weights.integers(step.weight, step.bias, scale=scale, unit=unit, bits=self._bits(step)).fineness
@@ -179,7 +141,7 @@ class Emitter:
         return 16 if step.weight.size <= self.options.small_layer else self.options.weight_bits
 
     def _accumulate(self, name: str, unit: float) -> Held:
-        step = self.plan.steps[name]
+        step = self.outline.steps[name]
         if isinstance(step, Linear):
             tensor = self._linear(step, unit)
         elif isinstance(step, Sum):
@@ -231,14 +193,14 @@ class Emitter:
     def _output(self, end: End) -> Output:
         held = self._final(end.value)
         return Output(
-            name=end.name, dtype=self.plan.dtypes[end.name], shape=self.plan.shapes[end.name], tensor=held.tensor,
+            name=end.name, dtype=self.outline.dtypes[end.name], shape=self.outline.shapes[end.name], tensor=held.tensor,
             scale=held.scale, post=end.post, axis=end.axis,
         )  # fmt: skip
 
     def _final(self, value: str) -> Held:
         """An output's value, as exact as it is held."""
-        root, function = self.plan.root(value)
-        step = self.plan.steps[root]
+        root, function = self.outline.root(value)
+        step = self.outline.steps[root]
         if function is not None:
             return self.integers(value, self.options.output_bits)
         if root in self.demand.wide:

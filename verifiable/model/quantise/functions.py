@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of one variable that become tables, in double precision, as the ONNX operator specification defines them."""
+"""The functions of one variable that become tables, in double precision, as the ONNX operator specification defines them.
+
+Only in terms of :mod:`.elementary`: what NumPy computes by a C library is not the same everywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifiable.errors import UnsupportedError
+from verifiable.model.quantise.elementary import arctan, cos, erf, exp, expm1, log, power, sigmoid, sin, softplus, tanh
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]
 Attributes = Mapping[str, Any]
-
-_erf = np.frompyfunc(math.erf, 1, 1)
 
 
 def identity(x: Floats) -> Floats:
@@ -24,35 +26,20 @@ def identity(x: Floats) -> Floats:
     return x
 
 
-def erf(x: Floats) -> Floats:
-    """The error function."""
-    return np.asarray(_erf(x), np.float64)
-
-
-def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x))."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -700, 700))), np.float64)
-
-
-def softplus(x: Floats) -> Floats:
-    """log(1 + exp(x))."""
-    return np.asarray(np.logaddexp(0, x), np.float64)
-
-
 def _gelu(x: Floats, attributes: Attributes) -> Floats:
     if attributes.get("approximate", "none") == "tanh":
-        return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), np.float64)
+        return np.asarray(0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))), np.float64)
     return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 
 def _elu(x: Floats, attributes: Attributes) -> Floats:
     alpha, gamma = attributes.get("alpha", 1.0), attributes.get("gamma", 1.0)
-    return np.asarray(gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))), np.float64)
+    return np.asarray(gamma * np.where(x > 0, x, alpha * expm1(np.minimum(x, 0))), np.float64)
 
 
 def _celu(x: Floats, attributes: Attributes) -> Floats:
     alpha = attributes.get("alpha", 1.0)
-    return np.asarray(np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(np.minimum(x, 0) / alpha)), np.float64)
+    return np.asarray(np.maximum(x, 0) + np.minimum(0, alpha * expm1(np.minimum(x, 0) / alpha)), np.float64)
 
 
 def _hard_sigmoid(x: Floats, attributes: Attributes) -> Floats:
@@ -71,14 +58,14 @@ UNARY: Mapping[str, Callable[[Floats, Attributes], Floats]] = {
     "Sigmoid": lambda x, _: sigmoid(x),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda x, _: x * np.clip(x / 6 + 0.5, 0, 1),
-    "Tanh": lambda x, _: np.tanh(x),
+    "Tanh": lambda x, _: tanh(x),
     "Erf": lambda x, _: erf(x),
     "Gelu": _gelu,
-    "Mish": lambda x, _: x * np.tanh(softplus(x)),
+    "Mish": lambda x, _: x * tanh(softplus(x)),
     "Softplus": lambda x, _: softplus(x),
     "Softsign": lambda x, _: x / (1 + np.abs(x)),
-    "Exp": lambda x, _: np.exp(x),
-    "Log": lambda x, _: np.log(x),
+    "Exp": lambda x, _: exp(x),
+    "Log": lambda x, _: log(x),
     "Sqrt": lambda x, _: np.sqrt(x),
     "Reciprocal": lambda x, _: 1 / x,
     "Abs": lambda x, _: np.abs(x),
@@ -87,9 +74,9 @@ UNARY: Mapping[str, Callable[[Floats, Attributes], Floats]] = {
     "Floor": lambda x, _: np.floor(x),
     "Ceil": lambda x, _: np.ceil(x),
     "Round": lambda x, _: np.rint(x),
-    "Sin": lambda x, _: np.sin(x),
-    "Cos": lambda x, _: np.cos(x),
-    "Atan": lambda x, _: np.arctan(x),
+    "Sin": lambda x, _: sin(x),
+    "Cos": lambda x, _: cos(x),
+    "Atan": lambda x, _: arctan(x),
 }
 
 #: operators of two values, of which each is a number or a function of one and the same tensor
@@ -98,7 +85,7 @@ BINARY: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "Sub": lambda a, b: a - b,
     "Mul": lambda a, b: a * b,
     "Div": lambda a, b: a / b,
-    "Pow": lambda a, b: np.asarray(np.power(a, b), np.float64),
+    "Pow": power,
     "Max": np.maximum,
     "Min": np.minimum,
     "PRelu": lambda a, b: np.where(a < 0, a * b, a),

@@ -10,7 +10,7 @@ import onnx
 
 from verifiable.errors import UnsupportedError
 from verifiable.model.program.ops import Concat, Pad, Reshape, Shape, Slice, Transpose
-from verifiable.model.quantise.plan import Move
+from verifiable.model.quantise.steps import Move
 
 Maker = Callable[[Mapping[str, Any], Sequence[Any], Sequence[Shape], Sequence[Shape]], list[Move]]
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from verifiable.errors import MalformedError
 from verifiable.model.program.ir import MAX_ROWS
 
+_MOST_HEADROOM = 1 << 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -36,5 +38,7 @@ class Options:
             raise MalformedError(f"quantisation: {widths} bits, expected 2 to 16 each")
         if not self.shifts or any(not 2 <= shift <= 48 for shift in self.shifts) or list(self.shifts) != sorted(self.shifts):
             raise MalformedError(f"quantisation: shifts {self.shifts}, expected 2 to 48 in ascending order")
+        if not 0 < self.headroom <= _MOST_HEADROOM:
+            raise MalformedError(f"quantisation: headroom {self.headroom:g}, expected a factor of up to {_MOST_HEADROOM}")
         if not 2 <= self.max_rows <= MAX_ROWS or self.max_pool_area < 1:
             raise MalformedError(f"quantisation: tables of at most {self.max_rows:,} rows, expected 2 to {MAX_ROWS:,}")

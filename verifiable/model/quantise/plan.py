@@ -1,146 +1,125 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A float model as the quantiser sees it: each value is made by one of a few kinds of steps.
+"""Everything that calibration data decide about a Program, as a small file (docs/formats/plan.md).
 
-Whatever is a function of one tensor alone, element by element, is composed into a single function of it: it becomes one table.
+Whoever has the model and its Plan makes the very same Program, without the data. A Plan comes from a stranger: it can make a
+Program inaccurate, which the fidelity report shows, but never one that is no Program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from verifiable.encoding import json
+from verifiable.encoding.record import Record
+from verifiable.errors import MalformedError, UnsupportedError
+from verifiable.model.program.ir import MAX_OPS, MAX_SHIFT
+from verifiable.model.quantise.options import Options
+from verifiable.model.quantise.scales import Grid
 
-from verifiable.model.program.ops import Op, Shape
-from verifiable.model.quantise.functions import Function
+MEDIA_TYPE = "application/vnd.verifiable.plan.v1+json"
+#: Of the rules that make a Program of a model and a Plan. Other rules, other number.
+VERSION = 1
+MAX_SIZE = 1 << 24
+_FORMS = ("quantised", "lowered")
+_FARTHEST = 1 << 31
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """An input of the model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elementwise:
-    """``function(root)``, element by element; ``root`` is no Elementwise itself."""
-
-    root: str
-    function: Function
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
-    """Of a two-dimensional convolution."""
-
-    strides: tuple[int, int]
-    pads: tuple[int, int, int, int]
-    groups: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Linear:
-    """``weight · source + bias``: a convolution (weight [O, C/groups, kv, kh]) with a geometry, dense (weight [O, K]) without."""
-
-    source: str
-    weight: Floats = field(repr=False)
-    bias: Floats = field(repr=False)
-    geometry: Geometry | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Affine:
-    """``factor ⊙ source + shift``, both arrays that broadcast to the source."""
-
-    source: str
-    factor: Floats = field(repr=False)
-    shift: Floats = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sum:
-    """``Σ signs[i] · sources[i]`` of tensors of one shape."""
-
-    sources: tuple[str, ...]
-    signs: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Average:
-    """``factor · (sum over windows)``, zeros outside."""
-
-    source: str
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    pads: tuple[int, int, int, int]
-    factor: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Largest:
-    """The maximum over windows; what lies outside is never the largest. ``dilations`` between a window's elements."""
-
-    source: str
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    pads: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """Elements of the sources elsewhere: ``op(tensors, scale)`` gives the operation."""
-
-    sources: tuple[str, ...]
-    op: Callable[[tuple[int, ...], float], Op]
-    constant: float | None = None
-
-
-Step = Source | Elementwise | Linear | Affine | Sum | Average | Largest | Move
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """An output of the model: ``post`` along ``axis`` of ``value``."""
-
-    name: str
-    value: str
-    post: str = "none"
-    axis: int = 0
+#: A value, and the bits of its grid.
+Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``steps`` in the order they run, by the value each makes; ``shapes`` and ``dtypes`` of values, outputs included."""
+    """``options``: None for a model that is quantised already, of which nothing is left to decide.
 
-    steps: Mapping[str, Step]
-    ends: tuple[End, ...]
-    shapes: Mapping[str, Shape]
-    dtypes: Mapping[str, str]
+    ``inputs``, ``grids``: the integers of each input, and of each value at a number of bits. ``units``: what 1 in an
+    accumulator stands for. ``shifts``: the power of two by which accumulators are rounded to make a value.
+    """
 
-    def root(self, value: str) -> tuple[str, Function | None]:
-        """The tensor that ``value`` is a function of, and the function; None for the tensor itself."""
-        step = self.steps[value]
-        return (step.root, step.function) if isinstance(step, Elementwise) else (value, None)
+    options: Options | None = None
+    inputs: Mapping[str, Grid] = field(default_factory=dict)
+    grids: Mapping[Key, Grid] = field(default_factory=dict)
+    units: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[Key, int] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """Canonical JSON; :meth:`parse` is the inverse."""
+        head = {"mediaType": MEDIA_TYPE, "version": VERSION, "form": _FORMS[self.options is None]}
+        if self.options is None:
+            return json.canonical(head)
+        return json.canonical({
+            **head,
+            "options": {**asdict(self.options), "shifts": list(self.options.shifts)},
+            "inputs": [{"value": name, **asdict(grid)} for name, grid in sorted(self.inputs.items())],
+            "grids": [{"value": name, "bits": bits, **asdict(grid)} for (name, bits), grid in sorted(self.grids.items())],
+            "units": [{"value": name, "scale": scale} for name, scale in sorted(self.units.items())],
+            "shifts": [{"value": name, "bits": bits, "shift": shift} for (name, bits), shift in sorted(self.shifts.items())],
+        })  # fmt: skip
+
+    @classmethod
+    def parse(cls, data: bytes) -> Plan:
+        """Raises MalformedError for what :meth:`encode` would not have written, UnsupportedError for another version's rules."""
+        root = Record(json.parse_canonical(data, what="plan", max_size=MAX_SIZE), "plan")
+        root.constant("mediaType", MEDIA_TYPE)
+        if (version := root.integer("version")) != VERSION:
+            raise UnsupportedError(f"plan: of version {version} of the quantiser, this is version {VERSION}")
+        plan = cls() if root.choice("form", _FORMS) == "lowered" else _quantised(root)
+        root.done()
+        if plan.encode() != data:
+            raise MalformedError("plan: entries out of order, or given twice")
+        return plan
 
 
-def reads(step: Step) -> tuple[str, ...]:
-    """The values that a step needs as tensors."""
-    if isinstance(step, Source):
-        return ()
-    if isinstance(step, Elementwise):
-        return (step.root,)
-    return step.sources if isinstance(step, Sum | Move) else (step.source,)
+def _quantised(root: Record) -> Plan:
+    return Plan(
+        options=_options(root.record("options")),
+        inputs={_value(r): _grid(r) for r in root.records("inputs", maximum=MAX_OPS)},
+        grids={_key(r): _grid(r) for r in root.records("grids", maximum=MAX_OPS)},
+        units={_value(r): _scale(r) for r in root.records("units", maximum=MAX_OPS)},
+        shifts={_key(r): _shift(r) for r in root.records("shifts", maximum=MAX_OPS)},
+    )
 
 
-def users(plan: Plan) -> dict[str, list[str | End]]:
-    """By value: the names of the steps that read it, and the ends that show it."""
-    found: dict[str, list[str | End]] = {name: [] for name in plan.steps}
-    for name, step in plan.steps.items():
-        for source in reads(step):
-            found[source].append(name)
-    for end in plan.ends:
-        found[end.value].append(end)
-    return found
+def _options(record: Record) -> Options:
+    found: dict[str, Any] = {}
+    for entry in fields(Options):
+        if entry.name == "shifts":
+            found["shifts"] = tuple(record.items("shifts", maximum=MAX_SHIFT))
+        else:
+            found[entry.name] = record.number(entry.name) if entry.name == "headroom" else record.integer(entry.name)
+    record.done()
+    if any(isinstance(shift, bool) or not isinstance(shift, int) for shift in found["shifts"]):
+        raise MalformedError(f"{record.where}.shifts: expected integers")
+    return Options(**found)
+
+
+def _value(record: Record) -> str:
+    return record.text("value", max_length=MAX_SIZE)
+
+
+def _key(record: Record) -> Key:
+    return _value(record), record.integer("bits", minimum=2, maximum=16)
+
+
+def _grid(record: Record) -> Grid:
+    low, high = (record.integer(name, minimum=-_FARTHEST, maximum=_FARTHEST - 1) for name in ("low", "high"))
+    scale = _scale(record)
+    if low > high:
+        raise MalformedError(f"{record.where}: low {low} is above high {high}")
+    return Grid(scale=scale, low=low, high=high)
+
+
+def _shift(record: Record) -> int:
+    shift = record.integer("shift", minimum=0, maximum=MAX_SHIFT)
+    record.done()
+    return shift
+
+
+def _scale(record: Record) -> float:
+    scale = record.number("scale")
+    record.done()
+    if not (scale > 0 and math.isfinite(scale)):
+        raise MalformedError(f"{record.where}.scale: not positive")
+    return scale

@@ -7,7 +7,7 @@ from functools import reduce
 
 from verifiable.model.program.builder import Builder
 from verifiable.model.program.ops import Maximum, Pad, Slice
-from verifiable.model.quantise.plan import Largest
+from verifiable.model.quantise.steps import Largest
 
 
 def largest(builder: Builder, step: Largest, tensor: int) -> int:

@@ -1,29 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way in: a normalised float model and calibration samples become a Program, with a count of what saturates."""
+"""The two halves of a quantisation: a Plan from calibration samples, and a Program from the model and its Plan alone.
+
+The second half is exact integers and basic operations of IEEE 754, which are rounded in one way on every machine: no
+function of a C library, no sum whose order is left open. Therefore everybody who has model and Plan has the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from verifiable.errors import MalformedError, UnsupportedError
-from verifiable.model.analysis import analyse
-from verifiable.model.defects import refusal
-from verifiable.model.guard import guarded
-from verifiable.model.onnx_file import parse_proto
+from verifiable.model.guard import guarded, shown
+from verifiable.model.lower.lowering import is_quantised, lowered
 from verifiable.model.program.builder import Builder
 from verifiable.model.program.execute import Executor
 from verifiable.model.program.ir import Input, Program
 from verifiable.model.program.values import quantise_inputs
 from verifiable.model.quantise.calibration import Sample, Stats, observe
+from verifiable.model.quantise.choices import Choices, Deciding, Following
 from verifiable.model.quantise.demand import demand
 from verifiable.model.quantise.emitter import Emitter, Held
+from verifiable.model.quantise.normalised import analysed
 from verifiable.model.quantise.options import Options
-from verifiable.model.quantise.planner import plan_of
-from verifiable.model.quantise.scales import exact_grid, groups
-from verifiable.model.shapes import Analysis, Value
+from verifiable.model.quantise.outline import outline_of
+from verifiable.model.quantise.plan import Plan
+from verifiable.model.quantise.scales import Grid, exact_grid, groups
+from verifiable.model.quantise.steps import Outline
+from verifiable.model.shapes import Analysis
 
 _BATCH = 64
 _IMAGE_RANK = 4
@@ -31,66 +37,33 @@ _WIDE_INPUT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quantisation:
-    """``clamped``: of ``values`` rounded on the calibration samples, how many saturated."""
+class Saturation:
+    """Of ``values`` rounded, how many were ``clamped``."""
 
-    program: Program
     clamped: int
     values: int
 
 
-def quantise(onnx: bytes, samples: Sequence[Sample], options: Options | None = None) -> Quantisation:
-    """``onnx``: normalised. ``samples``: by input name, in the model's shapes and dtypes.
-
-    Raises UnsupportedError naming the node that has no integer program, MalformedError for samples that do not fit.
-    """
+def plan_of(onnx: bytes, samples: Sequence[Sample], options: Options | None = None) -> Plan:
+    """See :func:`verifiable.model.quantise.plan_of`."""
     with guarded("model: cannot be quantised", kind=UnsupportedError):
-        return _quantised(onnx, samples, options or Options())
+        analysis = analysed(onnx)
+        return Plan() if is_quantised(analysis) else _decided(onnx, analysis, samples, options or Options())
 
 
-def _quantised(onnx: bytes, samples: Sequence[Sample], chosen: Options) -> Quantisation:
-    analysis = analysed(onnx)
-    plan = plan_of(analysis)
-    stats = observe(onnx, analysis, samples)
-    builder = Builder()
-    inputs = {
-        name: _input(builder, name, analysis.values[name], samples, stats[name], chosen.input_bits) for name in analysis.inputs
-    }
-    emitter = Emitter(
-        plan=plan, demand=demand(plan, chosen), options=chosen, stats=stats, shared=groups(plan, stats), builder=builder
-    )  # fmt: skip
-    program = builder.finish(emitter.emit(inputs))
-    clamped, values = _saturation(program, samples)
-    return Quantisation(program=program, clamped=clamped, values=values)
+def program(onnx: bytes, plan: Plan) -> Program:
+    """See :func:`verifiable.model.quantise.program`."""
+    with guarded("model: cannot be quantised", kind=UnsupportedError):
+        analysis = analysed(onnx)
+        if is_quantised(analysis) != (plan.options is None):
+            raise MalformedError("the plan is of another model", hint="give the plan that was made of this very model")
+        # What a strange plan makes infinite is an error here, not a warning.
+        with np.errstate(divide="raise", invalid="raise", over="raise"):
+            return lowered(analysis) if plan.options is None else _followed(analysis, plan, plan.options)
 
 
-def analysed(onnx: bytes) -> Analysis:
-    """The analysis of a normalised model. Raises MalformedError or UnsupportedError for one that is none."""
-    proto = parse_proto(onnx)
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    shapes = {
-        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-        for value in proto.graph.input if value.name not in weights
-    }  # fmt: skip
-    opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    analysis = analyse(proto.graph, opset, shapes)
-    if analysis.defects:
-        raise refusal(analysis.defects)
-    return analysis
-
-
-def _input(  # noqa: PLR0917 - private, and called once
-    builder: Builder, name: str, value: Value, samples: Sequence[Sample], stats: Stats, image_bits: int
-) -> Held:
-    if any(name not in sample or np.shape(sample[name]) != value.shape for sample in samples):
-        raise MalformedError(f"calibration data: input {name[:80]!r} is missing, or not of shape {list(value.shape)}")
-    bits = image_bits if len(value.shape) >= _IMAGE_RANK else _WIDE_INPUT
-    levels = exact_grid(stats, [sample[name] for sample in samples], bits)
-    entry = Input(name=name, dtype=value.dtype, shape=value.shape, scale=levels.scale, low=levels.low, high=levels.high)
-    return Held(tensor=builder.input(entry), scale=levels.scale)
-
-
-def _saturation(program: Program, samples: Sequence[Sample]) -> tuple[int, int]:
+def saturation(program: Program, samples: Sequence[Sample]) -> Saturation:
+    """See :func:`verifiable.model.quantise.saturation`."""
     executor = Executor(program)
     clamped = values = 0
     for start in range(0, len(samples), _BATCH):
@@ -101,4 +74,47 @@ def _saturation(program: Program, samples: Sequence[Sample]) -> tuple[int, int]:
         clamped += outside + sum(ran.saturated)
         values += sum(array.size for array in integers.values())
         values += sum(ran.tensors[len(program.inputs) + i].size for i in executor.bounds.rounded)
-    return clamped, values
+    return Saturation(clamped=clamped, values=values)
+
+
+def _decided(onnx: bytes, analysis: Analysis, samples: Sequence[Sample], options: Options) -> Plan:
+    outline = outline_of(analysis)
+    stats = observe(onnx, analysis, samples)
+    inputs = {name: _input_grid(name, analysis, samples, stats[name], options) for name in analysis.inputs}
+    deciding = Deciding(
+        outline=outline, demand=demand(outline, options), options=options, stats=stats, shared=groups(outline, stats)
+    )  # fmt: skip
+    _emitted(analysis, outline, options, inputs, deciding)
+    return Plan(options=options, inputs=inputs, grids=deciding.grids, units=deciding.units, shifts=deciding.shifts)
+
+
+def _followed(analysis: Analysis, plan: Plan, options: Options) -> Program:
+    if set(plan.inputs) != set(analysis.inputs):
+        raise MalformedError("the plan has other inputs", hint="give the plan that was made of this very model")
+    following = Following(plan=plan)
+    made = _emitted(analysis, outline_of(analysis), options, plan.inputs, following)
+    following.done()
+    return made
+
+
+def _emitted(
+    analysis: Analysis, outline: Outline, options: Options, inputs: Mapping[str, Grid], choices: Choices
+) -> Program:  # fmt: skip
+    builder = Builder()
+    held = {name: _input(builder, name, analysis, inputs[name]) for name in analysis.inputs}
+    emitter = Emitter(outline=outline, demand=demand(outline, options), options=options, choices=choices, builder=builder)
+    return builder.finish(emitter.emit(held))
+
+
+def _input(builder: Builder, name: str, analysis: Analysis, grid: Grid) -> Held:
+    value = analysis.values[name]
+    entry = Input(name=name, dtype=value.dtype, shape=value.shape, scale=grid.scale, low=grid.low, high=grid.high)
+    return Held(tensor=builder.input(entry), scale=grid.scale)
+
+
+def _input_grid(name: str, analysis: Analysis, samples: Sequence[Sample], stats: Stats, options: Options) -> Grid:
+    shape = analysis.values[name].shape
+    if any(name not in sample or np.shape(sample[name]) != shape for sample in samples):
+        raise MalformedError(f"calibration data: input {shown(name)} is missing, or not of shape {list(shape)}")
+    bits = options.input_bits if len(shape) >= _IMAGE_RANK else _WIDE_INPUT
+    return exact_grid(stats, [sample[name] for sample in samples], bits)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from verifiable.model.program.bounds import Interval
 from verifiable.model.quantise.calibration import Stats
-from verifiable.model.quantise.plan import Largest, Move, Plan
+from verifiable.model.quantise.steps import Largest, Move, Outline
 
 # Shares of the observed range that are tried, largest first; a smaller one must lower the error by a twentieth to be taken.
 _SHARES = tuple(round(1 - 0.04 * i, 2) for i in range(16))
@@ -34,7 +34,7 @@ class Grid:
         return self.low, self.high
 
 
-def groups(plan: Plan, stats: Mapping[str, Stats]) -> dict[str, Stats]:
+def groups(outline: Outline, stats: Mapping[str, Stats]) -> dict[str, Stats]:
     """By value: statistics over all values that share its scale, as the ends of moves and maxima do."""
     parent: dict[str, str] = {}
 
@@ -43,18 +43,18 @@ def groups(plan: Plan, stats: Mapping[str, Stats]) -> dict[str, Stats]:
             name = parent[name]
         return name
 
-    for name, step in plan.steps.items():
+    for name, step in outline.steps.items():
         related = step.sources if isinstance(step, Move) else (step.source,) if isinstance(step, Largest) else ()
         for source in related:
             parent[find(source)] = find(name)
     members: dict[str, list[Stats]] = {}
-    for name, step in plan.steps.items():
+    for name, step in outline.steps.items():
         found = members.setdefault(find(name), [])
         found += [stats[name]] if name in stats else []
         if isinstance(step, Move) and step.constant is not None:
             found.append(Stats.of([np.array([step.constant])]))
     merged = {root: Stats.union(found) for root, found in members.items() if found}
-    return {name: merged[find(name)] for name in plan.steps if find(name) in merged}
+    return {name: merged[find(name)] for name in outline.steps if find(name) in merged}
 
 
 def grid(stats: Stats, bits: int, *, search: bool = True, headroom: float = 1.0) -> Grid:

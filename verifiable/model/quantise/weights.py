@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifiable.errors import UnsupportedError
-from verifiable.model.quantise.plan import Floats
+from verifiable.model.quantise.steps import Floats
 
 _LARGEST = 1 << 61
 # Levels of a weight that are enough; wider weights need not use all of theirs.

@@ -11,7 +11,7 @@ import numpy as np
 
 from verifiable.errors import UnsupportedError
 from verifiable.model.program.ops import Reshape, Shape
-from verifiable.model.quantise.plan import Affine, Average, Floats, Geometry, Largest, Linear, Move, Step
+from verifiable.model.quantise.steps import Affine, Average, Floats, Geometry, Largest, Linear, Move, Step
 
 Shapes = tuple[Shape, Shape]
 Pair = tuple[int, int]

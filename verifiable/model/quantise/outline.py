@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the nodes of a normalised model to a Plan; what has no step is refused by name."""
+"""From the nodes of a normalised model to an Outline; what has no step is refused by name."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from verifiable.model.guard import shown
 from verifiable.model.program.ops import Shape, Transpose
 from verifiable.model.quantise import functions, movement, windows
 from verifiable.model.quantise.functions import Function, identity
-from verifiable.model.quantise.plan import Affine, Elementwise, End, Floats, Linear, Move, Plan, Source, Step, Sum, reads
+from verifiable.model.quantise.steps import Affine, Elementwise, End, Floats, Linear, Move, Outline, Source, Step, Sum, reads
 from verifiable.model.shapes import Analysis
 
 _POST = {"Softmax": "softmax", "LogSoftmax": "logsoftmax", "ArgMax": "argmax"}
 
 
-def plan_of(analysis: Analysis) -> Plan:
+def outline_of(analysis: Analysis) -> Outline:
     """Raises UnsupportedError naming the first node that no step can stand for."""
-    planner = _Planner(analysis=analysis, uses=Counter(name for node in analysis.nodes for name in node.input if name))
-    planner.uses.update(analysis.outputs)
+    reader = _Reader(analysis=analysis, uses=Counter(name for node in analysis.nodes for name in node.input if name))
+    reader.uses.update(analysis.outputs)
     for name in analysis.inputs:
-        planner.steps[name] = Source()
+        reader.steps[name] = Source()
     for node in analysis.nodes:
         try:
-            planner.visit(node)
+            reader.visit(node)
         except Error as error:
             raise UnsupportedError(f"node {shown(node.name)} ({node.op_type}): {error.message}", hint=error.hint) from error
-    return planner.plan()
+    return reader.outline()
 
 
 @dataclass(slots=True, kw_only=True)
-class _Planner:
+class _Reader:
     analysis: Analysis
     uses: Counter[str]
     steps: dict[str, Step] = field(default_factory=dict)
@@ -75,11 +75,11 @@ class _Planner:
                 "no integer program for this operator yet", hint="replace it by supported operators, or use ezkl"
             )
 
-    def plan(self) -> Plan:
+    def outline(self) -> Outline:
         values = self.analysis.values
         ends = tuple(self.ends.get(name, End(name=name, value=name)) for name in self.analysis.outputs)
         shapes = {name: value.shape for name, value in values.items()}
-        return Plan(
+        return Outline(
             steps=_live(self.steps, ends), ends=ends, shapes=shapes, dtypes={name: v.dtype for name, v in values.items()}
         )  # fmt: skip
 
