@@ -22,6 +22,9 @@ from verifiable.model.quantise.steps import Affine, Elementwise, End, Floats, Li
 from verifiable.model.shapes import Analysis
 
 _POST = {"Softmax": "softmax", "LogSoftmax": "logsoftmax", "ArgMax": "argmax"}
+_LINEAR = ("Gemm", "MatMul", "Conv")
+#: Operators that have a step, at least in some of their uses.
+OPERATORS = frozenset((*functions.UNARY, "Clip", *functions.BINARY, "Sum", *_POST, *_LINEAR, *windows.STEPS, *movement.OPS))
 
 
 def outline_of(analysis: Analysis) -> Outline:
@@ -62,7 +65,7 @@ class _Reader:
             self._binary(node)
         elif op in _POST:
             self._post(node, attributes)
-        elif op in ("Gemm", "MatMul", "Conv"):
+        elif op in _LINEAR:
             self.steps[out] = self._linear(node, attributes)
         elif op in windows.STEPS:
             if op == "ReduceMean" and len(node.input) > 1:
