@@ -145,6 +145,7 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
             "signer": {"fingerprint": verified.signer.fingerprint.hex, "name": verified.signer.name},
         },
         "evidence": list(verified.evidence),
+        "signatureOnly": verified.signature_only,
         "setup": None if verified.setup is None else {"name": verified.setup.name, "insecure": verified.setup.insecure},
         "caveats": list(verified.caveats),
     }

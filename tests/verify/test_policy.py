@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.fakes.receipts import attacker_key, honest, node_key, resign
 from verifiable.errors import Error, MalformedError, PolicyError, StaleError
-from verifiable.verify.policy import AllOf, AnyOf, FresherThan, Policy, ProvedBy, Rerun, SignedBy, StandsAlone, parse_policy
+from verifiable.verify.policy import AllOf, AnyOf, FresherThan, Met, Policy, ProvedBy, Rerun, SignedBy, StandsAlone, parse_policy
+from verifiable.verify.verified import Verified
 
 RUN = honest()
 ID = RUN.circuit.circuit.id
@@ -62,7 +65,69 @@ def test_a_signers_word_alone_meets_no_policy_that_asks_for_evidence(policy: Pol
 
 
 def test_it_is_enough_for_who_says_so() -> None:
-    assert RUN.verify(_without_evidence(), policy=SIGNED).evidence == ()
+    verified = RUN.verify(_without_evidence(), policy=SIGNED)
+    assert verified.evidence == ()
+    assert verified.signature_only
+    assert any(caveat.startswith("signed, not proved") for caveat in verified.caveats)
+    assert not any("signed, not proved" in caveat for caveat in RUN.verify(policy=SIGNED).caveats)
+
+
+FINE = Met(detail="fine")
+FRESH = FresherThan(age=timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Anything:
+    """A policy of a caller's own that is met by whatever is there; ``met`` is what it answers."""
+
+    met: Any
+
+    def check(self, _verified: Verified) -> Any:
+        return self.met
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        FRESH, AllOf((FRESH, FRESH)), AnyOf((ProvedBy(), FRESH)), AnyOf((Rerun(), AllOf((FRESH,)))), Anything(FINE),
+        AnyOf((AllOf((SIGNED, ProvedBy())), Anything(FINE))),
+    ],
+)  # fmt: skip
+def test_no_policy_lets_a_bare_claim_through(policy: Policy) -> None:
+    """The attack: any key signs any outputs, attaches no evidence, and the policy asks about something else."""
+    with pytest.raises(PolicyError, match="nothing stands for the values") as caught:
+        RUN.verify(_without_evidence(), policy=policy)
+    assert caught.value.checks[-1].number == 9  # type: ignore[attr-defined]
+    assert RUN.verify(policy=policy).evidence == ("zk",)
+
+
+def test_a_signer_of_a_callers_own_policy_must_be_the_one_who_signed() -> None:
+    ours, theirs = (Anything(Met(detail="fine", signer=k.fingerprint)) for k in (node_key(), attacker_key()))
+    assert RUN.verify(_without_evidence(), policy=ours).signature_only
+    with pytest.raises(PolicyError, match="nothing stands for the values"):
+        RUN.verify(_without_evidence(), policy=theirs)
+
+
+@pytest.mark.parametrize("answer", [False, None, "fine"])
+@pytest.mark.parametrize("wrap", [lambda p: p, lambda p: AllOf((p,)), lambda p: AnyOf((p, ProvedBy()))])
+def test_a_policy_that_answers_anything_but_how_it_is_met_is_not_met(answer: object, wrap: Callable[[Policy], Policy]) -> None:
+    with pytest.raises(MalformedError, match="not how it is met"):
+        RUN.verify(policy=wrap(Anything(answer)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fresher-than = '24h'",
+        "any-of = [{proved = true}, {fresher-than = '24h'}]",
+        "all-of = [{fresher-than = '24h'}, {any-of = [{rerun = true}, {fresher-than = '1h'}]}]",
+        "any-of = [{all-of = [{proved = true}, {fresher-than = '24h'}]}, {all-of = [{fresher-than = '1h'}]}]",
+    ],
+)
+def test_a_file_that_a_bare_claim_could_meet_is_refused(text: str) -> None:
+    with pytest.raises(MalformedError, match="asks only for fresher-than") as caught:
+        parse_policy(text.encode())
+    assert "proved, rerun or signed-by" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", [AllOf, AnyOf])
@@ -78,11 +143,11 @@ def test_an_empty_list_is_refused(kind: type[AllOf] | type[AnyOf]) -> None:
         (f"proved-by = '{ID}'", ProvedBy(circuit=ID)),
         ("rerun = true", Rerun()),
         (f"signed-by = '{node_key().fingerprint.hex}'", SIGNED),
-        ("fresher-than = '24h'", FresherThan(age=timedelta(days=1))),
+        ("all-of = [{proved = true}, {fresher-than = '24h'}]", AllOf((ProvedBy(), FresherThan(age=timedelta(days=1))))),
         ("all-of = [{proved = true}, {any-of = [{rerun = true}]}]", AllOf((ProvedBy(), AnyOf((Rerun(),))))),
         (
-            "[[any-of]]\nproved = true\n[[any-of]]\nfresher-than = '90s'",
-            AnyOf((ProvedBy(), FresherThan(age=timedelta(seconds=90)))),
+            f"[[any-of]]\nproved = true\n[[any-of]]\nall-of=[{{fresher-than='90s'}}, {{signed-by='{SIGNED.key.hex}'}}]",
+            AnyOf((ProvedBy(), AllOf((FresherThan(age=timedelta(seconds=90)), SIGNED)))),
         ),
     ],
 )

@@ -2,7 +2,9 @@
 """Policies: what somebody asks of a receipt beyond its being true (docs/formats/trust.md).
 
 Each is a small object with one method. A policy sees only what was established; a check that was skipped has
-established nothing, so no policy can be met by it.
+established nothing, so no policy can be met by it. However a policy is met, something must stand for the values: a proof, a
+re-run, or a signature that was asked for by its key. :func:`parse_policy` refuses a file that could be met otherwise, and the
+verifier asks again afterwards (:func:`judge`), whoever wrote the policy.
 """
 
 from __future__ import annotations
@@ -23,11 +25,19 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """How a demand is met: in a few words, and the key whose signature was asked for (None: the demand was not about that)."""
+
+    detail: str
+    signer: Digest | None = None
+
+
 class Policy(Protocol):
     """One demand. Stateless; judges nothing but what it is given."""
 
-    def check(self, verified: Verified) -> str:
-        """How the demand is met, in a few words. Raises PolicyError or StaleError."""
+    def check(self, verified: Verified) -> Met:
+        """How the demand is met. Raises PolicyError or StaleError."""
         ...
 
 
@@ -37,22 +47,22 @@ class ProvedBy:
 
     circuit: Digest | None = None
 
-    def check(self, verified: Verified) -> str:
+    def check(self, verified: Verified) -> Met:
         if "zk" not in verified.evidence:
             raise PolicyError("the policy asks for a proof, and the receipt has none", hint="ask the node for a proved receipt")
         if self.circuit is not None and verified.circuit.id != self.circuit:
             raise PolicyError(f"the policy asks for a proof by circuit {self.circuit}, this one is by {verified.circuit.id}")
-        return "proved"
+        return Met(detail="proved")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
     """The run was repeated and compared exactly."""
 
-    def check(self, verified: Verified) -> str:
+    def check(self, verified: Verified) -> Met:
         if "rerun" not in verified.evidence:
             raise PolicyError("the policy asks for a re-run, and none was made")
-        return "re-run"
+        return Met(detail="re-run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +71,10 @@ class SignedBy:
 
     key: Digest
 
-    def check(self, verified: Verified) -> str:
+    def check(self, verified: Verified) -> Met:
         if verified.signer.fingerprint != self.key:
             raise PolicyError(f"the policy asks for a signature by {self.key}, this one is by {verified.signer.fingerprint}")
-        return f"signed by {self.key}"
+        return Met(detail=f"signed by {self.key}", signer=self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +83,11 @@ class FresherThan:
 
     age: timedelta
 
-    def check(self, verified: Verified) -> str:
+    def check(self, verified: Verified) -> Met:
         finished = verified.claim.finished_on
         if verified.now - finished >= self.age:
             raise StaleError(f"the policy asks for a run in the last {self.age}, this one finished {format_time(finished)}")
-        return f"finished in the last {self.age}"
+        return Met(detail=f"finished in the last {self.age}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +99,10 @@ class AllOf:
     def __post_init__(self) -> None:
         _refuse_empty(self.policies)
 
-    def check(self, verified: Verified) -> str:
-        return ", ".join(policy.check(verified) for policy in self.policies)
+    def check(self, verified: Verified) -> Met:
+        met = [_ask(policy, verified) for policy in self.policies]
+        signer = next((m.signer for m in met if m.signer is not None), None)
+        return Met(detail=", ".join(m.detail for m in met), signer=signer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +114,11 @@ class AnyOf:
     def __post_init__(self) -> None:
         _refuse_empty(self.policies)
 
-    def check(self, verified: Verified) -> str:
+    def check(self, verified: Verified) -> Met:
         reasons = []
         for policy in self.policies:
             try:
-                return policy.check(verified)
+                return _ask(policy, verified)
             except VerificationError as error:
                 reasons.append(error.message)
         raise PolicyError("the policy is met in none of its ways: " + "; ".join(reasons))
@@ -116,22 +128,62 @@ class AnyOf:
 class StandsAlone:
     """The default: at least one piece of evidence that convinces without the signer's word (a proof, a re-run)."""
 
-    def check(self, verified: Verified) -> str:
+    def check(self, verified: Verified) -> Met:
         kinds = [kind for kind in verified.evidence if kind in ("zk", "rerun")]
         if not kinds:
             raise PolicyError(
                 "nothing in the receipt stands by itself: there is only the signer's word",
                 hint="ask for a proved receipt, or say with a policy that the signature is enough",
             )
-        return f"evidence that stands by itself: {', '.join(kinds)}"
+        return Met(detail=f"evidence that stands by itself: {', '.join(kinds)}")
 
 
 DEFAULT: Policy = StandsAlone()
 
 
 def parse_policy(data: bytes) -> Policy:
-    """Read a policy's TOML file: one demand, which may be ``all-of`` or ``any-of`` a list of others. Raises MalformedError."""
-    return _policy(Record(read_toml(data, what="policy"), "policy"), _MAX_DEPTH)
+    """Read a policy's TOML file: one demand, which may be ``all-of`` or ``any-of`` a list of others.
+
+    Raises MalformedError, also for a policy that could be met without anything that stands for the values.
+    """
+    policy = _policy(Record(read_toml(data, what="policy"), "policy"), _MAX_DEPTH)
+    if loose := _groundless(policy):
+        raise MalformedError(
+            f"policy: one way to meet it asks only for {', '.join(loose)}: nothing would stand for the values",
+            hint="add proved, rerun or signed-by, on every way: all-of = [{proved = true}, {...}]",
+        )
+    return policy
+
+
+def judge(policy: Policy, verified: Verified) -> Met:
+    """How ``policy`` is met; and whoever wrote it, there is a proof, a re-run, or the signature that it asked for by key.
+
+    Raises what the policy raises, PolicyError where nothing stands for the values.
+    """
+    met = _ask(policy, verified)
+    if verified.signature_only and met.signer != verified.signer.fingerprint:
+        raise PolicyError(
+            "the policy is met, but nothing stands for the values: there is no proof, no re-run, and it asks for no signer",
+            hint="ask for ProvedBy, Rerun or SignedBy as well",
+        )
+    return met
+
+
+def _ask(policy: Policy, verified: Verified) -> Met:
+    met = policy.check(verified)
+    if not isinstance(met, Met):  # False would otherwise count as met
+        raise MalformedError(f"policy: {type(policy).__name__}.check gave {type(met).__name__}, not how it is met (Met)")
+    return met
+
+
+def _groundless(policy: Policy) -> tuple[str, ...]:
+    """The demands of a way to meet ``policy`` on which nothing stands for the values; empty when there is no such way."""
+    if isinstance(policy, AllOf):
+        ways = [_groundless(each) for each in policy.policies]
+        return tuple(name for way in ways for name in way) if all(ways) else ()
+    if isinstance(policy, AnyOf):
+        return next((way for way in map(_groundless, policy.policies) if way), ())
+    return ("fresher-than",) if isinstance(policy, FresherThan) else ()
 
 
 def _policy(record: Record, depth: int) -> Policy:

@@ -95,6 +95,11 @@ class Verified:
     checks: tuple[Check, ...]
     caveats: tuple[str, ...]
 
+    @property
+    def signature_only(self) -> bool:
+        """Whether the values rest on the signer's word alone: no proof was verified and nothing was run again."""
+        return not {"zk", "rerun"} & set(self.evidence)
+
 
 class Checklist:
     """The checks as they are done, in order. A failing one ends the list, and the list travels on the error as ``.checks``."""

@@ -35,7 +35,7 @@ from verifiable.receipt import Receipt
 from verifiable.trust import TrustRoot
 from verifiable.verify import setup as _setup
 from verifiable.verify.binding import Binder
-from verifiable.verify.policy import DEFAULT, Policy
+from verifiable.verify.policy import DEFAULT, Policy, judge
 from verifiable.verify.rerun import prover_circuit, rerun
 from verifiable.verify.verified import Checklist, Signatory, Step, Verified
 from verifiable.zk import registry
@@ -124,7 +124,7 @@ class Verifier:
             caveats=(),
         )
         with steps.step(9) as step:
-            step.note((policy or DEFAULT).check(verified))
+            step.note(judge(DEFAULT if policy is None else policy, verified).detail)
         return replace(verified, checks=steps.checks, caveats=(*_caveats(verified, nonce), *system.caveats(chosen)))
 
     def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
@@ -227,6 +227,8 @@ def _freshness(claim: Claim, nonce: bytes | None, now: datetime, step: Step) -> 
 
 def _caveats(verified: Verified, nonce: bytes | None) -> tuple[str, ...]:
     found = []
+    if verified.signature_only:
+        found.append("signed, not proved: the values rest on the word of whoever holds the key, and on nothing else")
     if verified.setup is not None and verified.setup.insecure:
         found.append("the setup is not trustworthy: whoever made it can forge proofs")
     if verified.signer.name is None:

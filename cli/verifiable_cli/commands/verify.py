@@ -82,7 +82,7 @@ def command(
         return
     for line in (*render_checks(verified.checks), "", *render(verified)):
         output.result(line)
-    output.result("verified")
+    output.result("signed, not proved" if verified.signature_only else "verified")
 
 
 def moment(text: str | None) -> datetime:
