@@ -46,7 +46,7 @@ def test_every_documented_demand_is_known(checkout: Path) -> None:
         value = (
             value.replace("<circuit id>", digest).replace("<key fingerprint>", digest).replace("{...}, ...", "{proved = true}")
         )
-        parse_policy(f"{name} = {value}".encode())
+        parse_policy(f"all-of = [{{proved = true}}, {{{name} = {value}}}]".encode())
 
 
 @pytest.mark.parametrize(("table", "field"), [("keys", "public-key"), ("circuits", "id"), ("setups", "fingerprint")])

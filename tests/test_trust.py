@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from tests.fakes.receipts import node_key
 from verifiable.digest import Digest
 from verifiable.errors import Error, MalformedError, UnsupportedError
 from verifiable.keys.public import public_key_pem
-from verifiable.trust import MAX_SIZE, TrustRoot, Validity
+from verifiable.trust import MAX_SIZE, Trusted, TrustRoot, Validity
 
 PEM = public_key_pem(node_key().public_key)
 ID = "ab" * 32
@@ -63,9 +64,20 @@ def test_validity_is_half_open() -> None:
 def test_pinning() -> None:
     trust = TrustRoot.pin(ID, Digest.parse("cd" * 32))
     assert [c.digest.hex for c in trust.circuits] == [ID, "cd" * 32]
-    assert TrustRoot.parse(FULL.encode()).pinning("cd" * 32).keys == TrustRoot.parse(FULL.encode()).keys
     with pytest.raises(MalformedError):
         TrustRoot.pin("not an id")
+
+
+def test_pinning_narrows_a_trust_root_and_keeps_its_validity() -> None:
+    """The attack: a receipt of another trusted circuit passes for the one asked for, or the naming revives an expired one."""
+    expired = Validity(until=datetime(2026, 1, 1, tzinfo=UTC))
+    one, other = (Trusted(name=n, digest=Digest.parse(i * 32), validity=expired) for n, i in (("one", "ab"), ("two", "cd")))
+    root = replace(TrustRoot.parse(FULL.encode()), circuits=(one, other))
+    assert root.pinning("ab" * 32).circuits == (one,)
+    assert [(c.digest.hex, c.validity) for c in root.pinning("ef" * 32, "ef" * 32).circuits] == [("ef" * 32, Validity())]
+    assert root.pinning("ab" * 32, "ef" * 32).circuits[0] == one
+    assert (root.pinning("ef" * 32).keys, root.pinning("ef" * 32).setups) == (root.keys, root.setups)
+    assert root.pinning().circuits == ()
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,15 @@ class TrustRoot:
         return cls().pinning(*ids)
 
     def pinning(self, *ids: Digest | str) -> TrustRoot:
-        """This trust root with these circuits besides. Raises MalformedError."""
-        digests = [Digest.parse(i) if isinstance(i, str) else i for i in ids]
-        return replace(self, circuits=(*self.circuits, *(Trusted(name="pinned by the caller", digest=d) for d in digests)))
+        """This trust root for these circuits alone. Those that it names keep their validity; the others are good at any time.
+
+        Raises MalformedError.
+        """
+        wanted = [Digest.parse(i) if isinstance(i, str) else i for i in ids]
+        kept = tuple(entry for entry in self.circuits if entry.digest in wanted)
+        named = {entry.digest for entry in kept}
+        added = tuple(Trusted(name="pinned by the caller", digest=d) for d in dict.fromkeys(wanted) if d not in named)
+        return replace(self, circuits=(*kept, *added))
 
     @classmethod
     def parse(cls, data: bytes) -> TrustRoot:

@@ -97,14 +97,14 @@ def dims(pairs: tuple[str, ...]) -> dict[str, int]:
 
 
 def circuit_reference(text: str) -> Path | Digest:
-    """A circuit id or a circuit folder. 64 hex digits are always an id: a folder of that name must not take its place.
+    """A circuit id, in either case, or a circuit folder. 64 hex digits are an id: no folder of that name takes its place.
 
     Raises MalformedError.
     """
     if not text:
         raise click.BadParameter("is empty", param_hint="--circuit")
     try:
-        return Digest.parse(text)
+        return Digest.parse(text.lower())
     except Error as error:
         if Path(text).is_dir():
             return Path(text)

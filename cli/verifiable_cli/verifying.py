@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from verifiable import files
 from verifiable.digest import Digest
-from verifiable.errors import Error, TrustError
+from verifiable.errors import Error, MalformedError, TrustError, VerificationError
 from verifiable_cli import options, output
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def verify_file(
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
     given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
     inputs, outputs = _expected(opened, input_file, output_file)
-    return verifiable.Verifier(root.pinning(*pinned)).verify(
+    return verifiable.Verifier(root.pinning(*pinned) if circuits else root).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
         program=None if model is None else program_of(model, dims=dims, circuit=opened),
     )  # fmt: skip
@@ -152,12 +152,19 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
 
 
 def rejected_json(error: Error) -> dict[str, Any]:
-    """``verify --json`` for one that does not, or that cannot be judged (``error.kind`` says which)."""
+    """``verify --json`` for one that does not, cannot be read, or cannot be judged."""
     return {
-        "verdict": "rejected",
+        "verdict": verdict(error),
         "checks": _checks_json(getattr(error, "checks", ())),
         "error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint},
     }
+
+
+def verdict(error: Error) -> str:
+    """The three ways to say no, as ``verifiable.errors`` names them; the exit code says the same."""
+    if isinstance(error, VerificationError):
+        return "rejected"
+    return "malformed" if isinstance(error, MalformedError) else "undecided"
 
 
 def _checks_json(checks: Iterable[Check]) -> list[dict[str, Any]]:

@@ -14,6 +14,9 @@ import onnx
 import pytest
 
 from tests.cli.conftest import Made, Run
+from verifiable.keys.signer import generate
+from verifiable.receipt import Receipt, make_receipt
+from verifiable.zk import directory
 from verifiable.zk.circuit import Circuit
 
 
@@ -81,6 +84,48 @@ def test_another_circuit_is_66_and_named(made: Made, run: Run) -> None:
     result = run("verify", made.receipt, "--circuit", "ab" * 32, "--allow-dev-srs")
     assert result.code == 66
     assert made.id in result.err
+    assert result.out.splitlines()[-1] == "undecided"
+    assert run("verify", made.receipt, "--circuit", "ab" * 32, "--json").json["verdict"] == "undecided"
+
+
+def test_naming_a_circuit_narrows_a_trust_root_and_revives_nothing(made: Made, run: Run, tmp_path: Path) -> None:
+    """The attack: a receipt of another circuit of the trust root, or of one that it has retired, passes for the one named."""
+    trust = tmp_path / "trust.toml"
+    entry = f'[[circuits]]\nname = "c"\nid = "{made.id}"\n'
+    trust.write_text(entry)
+    base = ("verify", made.receipt, "--trust", trust, "--allow-dev-srs")
+    assert run(*base).code == 0
+    assert run(*base, "--circuit", made.id).code == 0
+    other = run(*base, "--circuit", "ab" * 32)
+    assert other.code == 66
+    assert "not one that you trust" in other.err
+    trust.write_text(entry + "valid-until = 2020-01-01T00:00:00Z\n")
+    retired = run(*base, "--circuit", made.circuit)
+    assert retired.code == 1
+    assert "not for this time" in retired.err
+
+
+def test_an_id_may_be_typed_in_either_case(made: Made, run: Run) -> None:
+    assert run("verify", made.receipt, "--circuit", made.id.upper(), "--allow-dev-srs").code == 0
+
+
+def test_a_signature_alone_is_worded_as_one(made: Made, run: Run, tmp_path: Path) -> None:
+    bare, policy = tmp_path / "bare.json", tmp_path / "policy.toml"
+    receipt, signer = Receipt.parse(made.receipt.read_bytes()), generate(tmp_path / "key.pem")
+    claim = dataclasses.replace(receipt.claim, evidence=(), public_key=signer.public_key)
+    bare.write_bytes(make_receipt(claim, [], signer, directory.load_verifier(made.circuit)).encode())
+    base = ("verify", bare, "--circuit", made.id, "--allow-dev-srs", "--policy", policy)
+    policy.write_text('fresher-than = "9d"')
+    refused = run(*base)
+    assert refused.code == 65
+    assert "nothing would stand for the values" in refused.err
+    policy.write_text(f'signed-by = "{signer.fingerprint.hex}"')
+    signed = run(*base)
+    assert signed.code == 0, signed.err
+    assert signed.out.splitlines()[-1] == "signed, not proved"
+    document = run(*base, "--json").json
+    assert document["signatureOnly"] is True
+    assert run("verify", made.receipt, "--circuit", made.id, "--allow-dev-srs", "--json").json["signatureOnly"] is False
 
 
 def test_a_wrong_nonce_is_1(made: Made, run: Run) -> None:

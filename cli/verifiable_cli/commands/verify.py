@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from verifiable.errors import Error, MalformedError, VerificationError
+from verifiable.errors import Error, MalformedError
 from verifiable_cli import options, output
 
 
@@ -51,21 +51,24 @@ def command(
 ) -> None:
     """Check RECEIPT offline, and print what was established, check by check.
 
-    Name the circuit that you expect with --circuit (its id is enough: the receipt carries the rest) or with --trust.
-    Exits 0 when everything holds, 1 when something is false, 65 when the file cannot be read, 66 when there is
-    nothing to judge it by.
+    Name the circuit that you expect with --circuit (its id is enough: the receipt carries the rest) or with --trust. With
+    both, only the circuits named by --circuit count, and only while the trust root says that they are valid.
+
+    The last line is the verdict: "verified" (exit 0; "signed, not proved" where the policy asks for no more), "rejected"
+    when something is false (1), "malformed" when a file cannot be read (65), "undecided" when there is nothing to judge
+    it by (66), or when this version or this machine cannot (1, 70).
 
     \b
     Example:
       verifiable verify receipt.json --circuit 5f2c...e1
     """
-    from verifiable_cli.verifying import rejected_json, render, render_checks, verified_json, verify_file
+    from verifiable_cli.verifying import rejected_json, render, render_checks, verdict, verified_json, verify_file
 
     judged_at = moment(at)
     try:
         verified = verify_file(
             receipt, circuits=circuits, trust=trust, policy=policy, input_file=input_file, output_file=output_file, model=model,
-            dims=options.dims(dims),            nonce=nonce, at=judged_at, allow_dev_srs=allow_dev_srs,
+            dims=options.dims(dims), nonce=nonce, at=judged_at, allow_dev_srs=allow_dev_srs,
         )  # fmt: skip
     except Error as error:
         checks = getattr(error, "checks", ())
@@ -74,7 +77,7 @@ def command(
         else:
             for line in render_checks(checks):
                 output.result(line)
-            output.result("rejected" if isinstance(error, VerificationError) else "not verified")
+            output.result(verdict(error))
         output.fail(error)
         ctx.exit(error.exit_code)
     if as_json:
