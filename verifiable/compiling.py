@@ -10,16 +10,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifiable.digest import Digest
-from verifiable.errors import BindingError, TrustError, UnsupportedError
+from verifiable.errors import BindingError, MalformedError, TrustError, UnsupportedError
 from verifiable.zk import directory, registry
-from verifiable.zk.circuit import Circuit, TensorSpec, Visibility
+from verifiable.zk.circuit import Circuit, TensorSpec, TensorType, Visibility
 from verifiable.zk.quantise import dequantise, quantise
 from verifiable.zk.registry import SYSTEMS, Stores
-from verifiable.zk.system import Limits, Progress, ProverCircuit, no_progress
+from verifiable.zk.system import Limits, ModelProgram, Progress, ProverCircuit, no_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +90,7 @@ def check(
     from verifiable.zk.ezkl.operators import OPERATORS
 
     _known(system)
-    loaded = Model.load(Path(model))
+    loaded = Model.load(_path(model))
     report = preflight(loaded, operators=OPERATORS, dims=dims or {})
     if report.defects:
         return Checked(report=report, cost=None)
@@ -127,7 +128,7 @@ def compile(  # noqa: A001 - the verb of the public API
     clock = Stopwatch(progress)
     stores, limits, visibility = stores or Stores.default(), limits or Limits(), visibility or Visibility()
     with clock.phase("checking the model"):
-        loaded, shaped = _prepare(Path(model), dims or {})
+        loaded, shaped = _prepare(_path(model), dims or {})
     with clock.phase("running the float model"):
         samples, note = _samples(calibration, shaped)
         floats = _float_outputs(shaped, samples)
@@ -168,16 +169,10 @@ def audit(
     from verifiable.zk.ezkl.settings import EzklSettings
 
     stores, limits = stores or Stores.default(), limits or Limits()
-    claimed = directory.load_verifier(Path(circuit))
-    loaded, shaped = _prepare(Path(model), dims or {})
+    claimed = directory.load_verifier(_path(circuit))
+    loaded, shaped = _prepare(_path(model), dims or {})
     named = claimed.circuit
-    if loaded.digest != named.model:
-        raise BindingError(f"audit: the circuit is for model {named.model}, this file is {loaded.digest}")
-    if Digest.of(shaped.data) != named.program.digest:
-        raise BindingError(
-            "audit: this model normalises to another program than the circuit names", hint="was it compiled with other --dim?"
-        )
-    _check_interface(named, shaped)
+    _program(loaded, shaped).open(claimed)
     if named.setup is None or not {"settings", "fidelity"} <= set(claimed.parts):
         raise BindingError("audit: the circuit lacks a setup, settings or a fidelity report, so it is none of this proof system")
     Fidelity.parse(claimed.parts["fidelity"])
@@ -255,29 +250,33 @@ def _prepare(path: Path, dims: Mapping[str, int]) -> tuple[Model, Model]:
     return loaded, Model.parse(normalise(loaded, dims=dims))
 
 
-def program_of(model: str | Path, *, dims: Mapping[str, int] | None = None, circuit: Circuit | None = None) -> bytes:
-    """The program that this model is proved as: what a verifier who has the model runs again.
+def program_of(model: str | Path, *, circuit: Circuit, dims: Mapping[str, int] | None = None) -> ModelProgram:
+    """What ``model`` is proved as by the system of ``circuit``, for a verifier who has the model and runs it again.
 
-    With ``circuit``, the model must be the one that it names, with the same inputs and outputs; else BindingError. Raises as
+    Nothing is compared here: the verifier holds the circuit to what this returns. Raises MalformedError and UnsupportedError as
     :func:`compile`.
     """
-    loaded, shaped = _prepare(Path(model), dims or {})
-    if circuit is not None:
-        if loaded.digest != circuit.model:
-            raise BindingError(f"the circuit is of model {circuit.model}, the file given is {loaded.digest}")
-        _check_interface(circuit, shaped)
-    return shaped.data
+    _known(circuit.system)
+    return _program(*_prepare(_path(model), dims or {}))
+
+
+def _program(loaded: Model, shaped: Model) -> ModelProgram:
+    inputs, outputs = (
+        tuple(TensorType(name=i.name, dtype=i.dtype, shape=tuple(d for d in i.shape if isinstance(d, int))) for i in infos)
+        for infos in (shaped.inputs, shaped.outputs)
+    )
+    return ModelProgram(model=loaded.digest, inputs=inputs, outputs=outputs, program=shaped.data)
+
+
+def _path(value: object) -> Path:
+    """A path that a caller gave. Raises MalformedError for something else."""
+    if not isinstance(value, str | PathLike) or not isinstance(fspath(value), str):
+        raise MalformedError(f"a path is wanted, not {type(value).__name__}")
+    return Path(value)
 
 
 def _worse_agreement(now: float | None, then: float | None) -> bool:
     return now is not None and (then is None or now < then)
-
-
-def _check_interface(circuit: Circuit, shaped: Model) -> None:
-    """Names, dtypes and shapes are the model's, in its order: with two inputs swapped the same proof says something else."""
-    for kind, specs, infos in (("input", circuit.inputs, shaped.inputs), ("output", circuit.outputs, shaped.outputs)):
-        if [(s.name, s.dtype, s.shape) for s in specs] != [(i.name, i.dtype, tuple(i.shape)) for i in infos]:
-            raise BindingError(f"the circuit's {kind}s are not the model's: {', '.join(i.name for i in infos)}")
 
 
 def _build(
@@ -351,6 +350,8 @@ def _samples(
     if calibration is None:
         note = f"no calibration data given: {SYNTHETIC_SAMPLES} synthetic inputs in [-1, 1] stand in"
         return _synthetic(shaped), (note,)
+    if not isinstance(calibration, str | Path | Sequence):
+        raise MalformedError(f"calibration: a path or a list of samples is wanted, not {type(calibration).__name__}")
     if isinstance(calibration, str | Path):
         samples = read_samples(Path(calibration), shaped.inputs)
     else:

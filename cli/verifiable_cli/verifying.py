@@ -51,7 +51,7 @@ def verify_file(
     inputs, outputs = _expected(opened, input_file, output_file)
     return verifiable.Verifier(root.pinning(*pinned) if circuits else root).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        program=None if model is None else program_of(model, dims=dims, circuit=opened),
+        program=None if model is None or opened is None else program_of(model, dims=dims, circuit=opened),
     )  # fmt: skip
 
 
@@ -86,6 +86,8 @@ def _circuit_of(
         return None, None  # the verifier will say what is wrong, with its checklist
     given = folders.get(receipt.claim.circuit)
     opened = given or (receipt.circuit.open() if needed and receipt.circuit else None)
+    if needed and opened is None:
+        raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
     return given, None if opened is None else opened.circuit
 
 
@@ -97,10 +99,8 @@ def _expected(
     from verifiable.model.onnx_file import TensorInfo
     from verifiable.proving import read_inputs
 
-    if input_file is None and output_file is None:
+    if circuit is None or (input_file is None and output_file is None):
         return None, None
-    if circuit is None:
-        raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
     gives = [TensorInfo(name=spec.name, dtype="int64", shape=spec.shape) for spec in circuit.outputs]
     return (
         None if input_file is None else read_inputs(circuit, input_file),
@@ -127,8 +127,14 @@ def _tensor_line(tensor: VerifiedTensor) -> str:
     if values is None:
         return f"{head} {tensor.visibility}"
     if values.size > 16:
-        return f"{head} sha256 {tensor.digest.hex if tensor.digest else '-'}"
-    return f"{head} = {', '.join(f'{v:g}' for v in values.ravel())}"
+        name = (
+            f"sha256 {tensor.digest.hex}"
+            if tensor.digest
+            else f"commitment {tensor.commitment.hex() if tensor.commitment else '-'}"
+        )
+        return f"{head} {name}{' (before rounding)' if tensor.rounded and tensor.digest else ''}"
+    label = f" (rounded to steps of {tensor.scale:g})" if tensor.rounded else ""
+    return f"{head} = {', '.join(f'{v:g}' for v in values.ravel())}{label}"
 
 
 def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
@@ -141,11 +147,14 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
             "circuit": verified.circuit.id.hex,
             "inputs": {t.name: _tensor_json(t, values=values) for t in verified.inputs},
             "outputs": {t.name: _tensor_json(t, values=values) for t in verified.outputs},
-            "nonce": verified.claim.nonce.hex() if verified.claim.nonce else None,
             "signer": {"fingerprint": verified.signer.fingerprint.hex, "name": verified.signer.name},
         },
         "evidence": list(verified.evidence),
         "signatureOnly": verified.signature_only,
+        "nonce": {
+            "claimed": verified.claim.nonce.hex() if verified.claim.nonce else None,
+            "compared": verified.nonce is not None,
+        },
         "setup": None if verified.setup is None else {"name": verified.setup.name, "insecure": verified.setup.insecure},
         "caveats": list(verified.caveats),
     }
@@ -181,4 +190,5 @@ def _tensor_json(tensor: VerifiedTensor, *, values: bool) -> dict[str, Any]:
     if tensor.integers is not None and real is not None and (values or real.size <= MAX_SHOWN):
         document["integers"] = tensor.integers.array().tolist()
         document["values"] = real.tolist()
+        document["rounded"] = tensor.rounded
     return document

@@ -129,7 +129,7 @@ def _swap_proof() -> Receipt:
 
 
 def _add_evidence(claimed: bool, twice: bool = False) -> Receipt:
-    extra = RUN.receipt.evidence[0] if twice else Evidence.zk(b"x" * 32, "application/x")
+    extra = RUN.receipt.evidence[0] if twice else Evidence.zk(b"x" * 32, RUN.proved.media_type)
     evidence = (*RUN.receipt.evidence, extra)
     descriptors = tuple(e.descriptor for e in evidence) if claimed else RUN.receipt.claim.evidence
     return _signed_by_node(_claim(evidence=descriptors), replace(RUN.receipt, evidence=evidence))
@@ -143,7 +143,7 @@ def _relabel(**fields: Any) -> Receipt:
 
 def _promise(data: bytes, **fields: Any) -> Receipt:
     """A descriptor, in claim and receipt alike, that is not of the evidence beside it."""
-    descriptor = replace(EvidenceDescriptor.of(RUN.proved.proof, kind="zk", media_type="m"), **fields)
+    descriptor = replace(EvidenceDescriptor.of(RUN.proved.proof, kind="zk", media_type=RUN.proved.media_type), **fields)
     receipt = replace(RUN.receipt, evidence=(Evidence(descriptor=descriptor, data=data),))
     return _signed_by_node(_claim(evidence=(descriptor,)), receipt)
 
@@ -296,6 +296,13 @@ BY_THE_NODE = [
         9,
         PolicyError,
         "signer's word",
+    ),
+    Attack(
+        "proof under another media type",
+        lambda: _promise(RUN.proved.proof, media_type="application/vnd.verifiable.ezkl.proof.v1"),
+        6,
+        BindingError,
+        "a proof by fake is",
     ),
     Attack("descriptor of another size", lambda: _promise(RUN.proved.proof, size=31), 6, BindingError),
     Attack("descriptor of another digest", lambda: _promise(RUN.proved.proof, digest=Digest.of(b"")), 6, BindingError),
@@ -569,6 +576,22 @@ def test_a_commitment_to_an_output_is_not_another_outputs() -> None:
     _stopped(run, _signed(run, outputs=other.receipt.claim.outputs), 6, ProofError)
 
 
+@pytest.mark.parametrize("role", ["verifying-key", "srs", "program", "proving key"])
+def test_a_file_of_the_circuit_under_another_media_type(role: str) -> None:
+    """A second circuit id for the same files, told apart by nothing that is proved."""
+    circuit = RUN.circuit.circuit
+    if role == "program":
+        circuit = replace(circuit, program=replace(circuit.program, media_type="text/html"))
+    elif role == "proving key":
+        circuit = replace(circuit, proving_key=replace(circuit.program, media_type="text/html"))
+    else:
+        circuit = replace(circuit, parts={**circuit.parts, role: replace(circuit.parts[role], media_type="text/html")})
+    embedded = EmbeddedCircuit.of(VerifierCircuit(circuit=circuit, parts=RUN.circuit.verifier.parts))
+    receipt = resign(replace(RUN.receipt, circuit=embedded), _claim(circuit=circuit.id), node_key())
+    trust = replace(RUN.trust, circuits=(Trusted(name="c", digest=circuit.id),))
+    _stopped(RUN, receipt.encode(), 3, BindingError, "'text/html'", trust=trust)
+
+
 # setups: whoever knows the secret forges
 
 
@@ -732,6 +755,6 @@ def test_structured_changes_raise_only_errors(data: st.DataObject) -> None:
         return
     free = {"node_name": None, "request_id": None, "sources": (), "started_on": NOW, "finished_on": NOW, "evidence": ()}
     assert replace(verified.claim, **free) == replace(RUN.receipt.claim, **free)
-    assert verified.inputs[0].value == RUN.inputs["x"]
+    assert verified.inputs[0].stated == RUN.inputs["x"]
     assert verified.outputs[0].integers == RUN.proved.outputs["y"]
     assert canonical_json.canonical(json.loads(tampered)) == tampered

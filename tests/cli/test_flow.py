@@ -47,6 +47,8 @@ def test_a_stranger_verifies_with_the_receipt_and_the_id_alone(made: Made, run: 
     result = run("verify", receipt, "--circuit", made.id, "--allow-dev-srs", "--nonce", "c0ffee")
     assert result.code == 0, result.err
     assert result.out.rstrip().endswith("verified")
+    assert "(before rounding)" in result.out
+    assert "'features' is bound to steps of" in result.out
     assert "ACCEPTED ON REQUEST" in result.out
     lines = [line.split()[:3] for line in result.out.splitlines() if line.startswith("  ")]
     assert [line[0] for line in lines] == [str(i) for i in range(1, 10)]
@@ -63,6 +65,9 @@ def test_verify_json_has_the_designed_shape(made: Made, run: Run) -> None:
     assert claim["circuit"] == made.id
     (output,) = claim["outputs"].values()
     assert output["dtype"] == "int64"
+    assert output["rounded"] is False
+    assert next(iter(claim["inputs"].values()))["rounded"] is True
+    assert document["nonce"] == {"claimed": "c0ffee", "compared": False}
     assert np.allclose(np.array(output["integers"]) * output["scale"], output["values"])
     assert list(np.shape(output["integers"])) == output["shape"]
 
@@ -103,6 +108,13 @@ def test_naming_a_circuit_narrows_a_trust_root_and_revives_nothing(made: Made, r
     retired = run(*base, "--circuit", made.circuit)
     assert retired.code == 1
     assert "not for this time" in retired.err
+
+
+@pytest.mark.parametrize(("at", "code"), [("9999-12-31T23:59:59Z", 0), ("0001-01-01T00:00:00Z", 1)])
+def test_the_ends_of_the_calendar(made: Made, run: Run, at: str, code: int) -> None:
+    result = run("verify", made.receipt, "--circuit", made.id, "--allow-dev-srs", "--at", at)
+    assert result.code == code, result.err
+    assert ("not come yet" in result.err) == (code == 1)
 
 
 def test_an_id_may_be_typed_in_either_case(made: Made, run: Run) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -25,7 +25,7 @@ from verifiable.errors import MalformedError, ProofError, UnsupportedError
 from verifiable.zk.circuit import Circuit, Part, Setup, TensorSpec, VerifierCircuit, Visibility
 from verifiable.zk.srs import ceremonies, curve
 from verifiable.zk.srs import format as srs_format
-from verifiable.zk.system import Bound, Limits, Progress, Proved, ProverCircuit, Public, no_progress
+from verifiable.zk.system import Bound, Limits, MediaTypes, ModelProgram, Progress, Proved, ProverCircuit, Public, no_progress
 
 MEDIA_TYPE = "application/vnd.verifiable.fake.proof.v1"
 PROOF_SIZE = 32
@@ -39,6 +39,11 @@ class FakeSystem:
 
     secret: bytes = b"the secret of the setup"
     id: str = "fake"
+
+    @property
+    def media_types(self) -> MediaTypes:
+        parts = {"verifying-key": "application/octet-stream", "srs": "application/octet-stream"}
+        return MediaTypes(proof=MEDIA_TYPE, program="application/json", parts=parts)
 
     def prove(
         self,
@@ -118,6 +123,16 @@ def make_circuit(
         ),
     )
     return ProverCircuit(verifier=VerifierCircuit(circuit=circuit, parts=parts), program=program)
+
+
+def derived(circuit: ProverCircuit, **changes: Any) -> ModelProgram:
+    """What somebody with the model of ``circuit`` would derive from it, or with ``changes``."""
+    named = circuit.circuit
+    honest = ModelProgram(
+        model=named.model, program=circuit.program, inputs=tuple(s.type for s in named.inputs),
+        outputs=tuple(s.type for s in named.outputs),
+    )  # fmt: skip
+    return replace(honest, **changes)
 
 
 @cache

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.fakes.proof_system import derived
 from tests.fakes.receipts import NOW, resign
 from verifiable.blobs import LocalBlobs
 from verifiable.claim import Claim, ClaimedTensor
@@ -118,7 +119,7 @@ def test_a_real_receipt_is_verified(shop: Shop, circuit: ProverCircuit, receipt:
     data = receipt.encode()
     policy = AllOf((ProvedBy(circuit=circuit.circuit.id), Rerun()))
     verified = shop.verifier(circuit).verify(
-        data, now=NOW, policy=policy, inputs={"x": _X}, program=circuit.program, allow_dev_srs=True
+        data, now=NOW, policy=policy, inputs={"x": _X}, program=derived(circuit), allow_dev_srs=True
     )
     assert verified.evidence == ("zk", "rerun")
     assert verified.setup is not None
@@ -160,8 +161,8 @@ def test_hashed_values_are_bound_by_their_commitments(shop: Shop) -> None:
     circuit = shop.circuit(Visibility(inputs="hashed", outputs="hashed"))
     receipt = shop.receipt(circuit)
     verifier = shop.verifier(circuit)
-    assert verifier.verify(receipt.encode(), now=NOW, allow_dev_srs=True).inputs[0].value is None
-    assert verifier.verify(receipt.encode(), now=NOW, allow_dev_srs=True, inputs={"x": _X}).inputs[0].value == _X
+    assert verifier.verify(receipt.encode(), now=NOW, allow_dev_srs=True).inputs[0].stated is None
+    assert verifier.verify(receipt.encode(), now=NOW, allow_dev_srs=True, inputs={"x": _X}).inputs[0].stated == _X
     other = Tensor.from_array(_X.array() + np.float32(2.0**-7))
     with pytest.raises(BindingError, match="committed"):
         verifier.verify(receipt.encode(), now=NOW, allow_dev_srs=True, inputs={"x": other})

@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.fakes.proof_system import FakeSystem, ceremony_srs, make_circuit, small_srs
+from tests.fakes.proof_system import FakeSystem, ceremony_srs, derived, make_circuit, small_srs
 from tests.fakes.receipts import NONCE, NOW, Honest, honest, node_key, resign
+from verifiable.claim import ClaimedTensor
+from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, Error, MalformedError, PolicyError, StaleError, TrustError, UnsupportedError
 from verifiable.trust import Trusted, TrustRoot, Validity
 from verifiable.verify.policy import Rerun
 from verifiable.verify.verified import NAMES, Check
 from verifiable.verify.verifier import Verifier
+from verifiable.zk.circuit import TensorType, VerifierCircuit
 from verifiable.zk.srs.ceremonies import CEREMONIES
 
 RUN = honest()
@@ -44,7 +47,7 @@ def test_what_is_established() -> None:
     assert verified.setup is not None
     assert (verified.setup.name, verified.setup.insecure) == ("the test setup", False)
     (x,), (y,) = verified.inputs, verified.outputs
-    assert x.value == RUN.inputs["x"]
+    assert x.stated == RUN.inputs["x"]
     assert x.integers is not None
     assert x.integers.array().tolist() == [[2, -5, 6]]
     assert y.integers is not None
@@ -130,7 +133,7 @@ def test_an_input_too_large_for_the_receipt_is_the_callers_to_bring() -> None:
         run.verify()
     assert "--input" in caught.value.hint
     assert _checks(caught)[-1].number == 4
-    assert run.verify(inputs=run.inputs).inputs[0].value == run.inputs["x"]
+    assert run.verify(inputs=run.inputs).inputs[0].stated == run.inputs["x"]
     with pytest.raises(BindingError):
         run.verify(inputs={"x": Tensor.from_array(np.zeros((1, n), np.float32))})
 
@@ -138,11 +141,11 @@ def test_an_input_too_large_for_the_receipt_is_the_callers_to_bring() -> None:
 def test_hashed_inputs_are_known_by_commitment_or_by_value() -> None:
     run = honest(inputs="hashed")
     alone = run.verify()
-    assert alone.inputs[0].value is None
+    assert alone.inputs[0].stated is None
     assert "commitment alone" in alone.checks[3].detail
     assert any("'x' is known by its commitment alone" in c for c in alone.caveats)
     known = run.verify(inputs=run.inputs)
-    assert known.inputs[0].value == run.inputs["x"]
+    assert known.inputs[0].stated == run.inputs["x"]
     assert not any("commitment alone" in c for c in known.caveats)
     with pytest.raises(BindingError, match="committed") as caught:
         run.verify(inputs={"x": Tensor.from_array(np.array([[1.0, -2.5, 3.5]], np.float32))})
@@ -204,9 +207,65 @@ def test_the_clock_of_the_node_may_be_a_little_ahead() -> None:
 
 
 def test_the_time_of_judgement_has_a_zone() -> None:
-    with pytest.raises(MalformedError, match="time zone"):
-        RUN.verify(now=datetime(2026, 3, 1))  # noqa: DTZ001
+    for now in (datetime(2026, 3, 1), NOW.replace(tzinfo=_Nowhere()), "2026-03-01T00:00:00Z"):  # noqa: DTZ001
+        with pytest.raises(MalformedError, match="time zone"):
+            RUN.verify(now=now)
     assert RUN.verify(now=NOW.astimezone(timezone(timedelta(hours=5)))).now.tzinfo == UTC
+
+
+class _Nowhere(tzinfo):
+    def utcoffset(self, _moment: datetime | None) -> None:
+        return None
+
+
+def test_the_ends_of_the_calendar_are_times_like_others() -> None:
+    assert RUN.verify(now=datetime.max.replace(tzinfo=UTC))
+    with pytest.raises(StaleError, match="not come yet"):
+        RUN.verify(now=datetime.min.replace(tzinfo=UTC))
+    late, early = timezone(timedelta(hours=-23)), timezone(timedelta(hours=23))
+    for now in (datetime.max.replace(tzinfo=late), datetime.min.replace(tzinfo=early)):
+        with pytest.raises(MalformedError, match="out of range"):
+            RUN.verify(now=now)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data": "a receipt"}, {"data": bytearray(RUN.data)}, {"nonce": NONCE.hex()}, {"circuit": RUN.circuit},
+        {"inputs": {"x": np.zeros((1, 3), np.float32)}}, {"inputs": [1]}, {"outputs": {"y": [[1, 2]]}},
+    ],
+)  # fmt: skip
+def test_an_argument_of_another_type_is_named(options: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError, match="is wanted, not") as caught:
+        RUN.verify(**options)
+    assert caught.value.hint
+    with pytest.raises(MalformedError, match="trust: TrustRoot is wanted, not str"):
+        Verifier("ab" * 32)  # type: ignore[arg-type]
+
+
+def test_the_nonce_is_in_the_verdict_when_it_was_compared() -> None:
+    assert RUN.verify(nonce=NONCE).nonce == NONCE
+    assert RUN.verify().nonce is None
+
+
+@pytest.mark.parametrize("inputs", ["public", "hashed"])
+def test_floats_are_bound_as_far_as_they_are_rounded_and_no_further(inputs: str) -> None:
+    """What a reader must not believe: that the last digits of an input are proved. Steps are 0.5 here."""
+    run, near = honest(inputs=inputs), {"x": Tensor.from_array(np.array([[1.1, -2.6, 2.9]], np.float32))}
+    claim = run.receipt.claim
+    if inputs == "public":  # a stranger changes the digits below a step and signs again; the proof still holds
+        claim = replace(claim, inputs=(ClaimedTensor.public("x", near["x"]),))
+    verified = run.verify(resign(run.receipt, claim, node_key()).encode(), inputs=near)
+    assert (verified.inputs[0].stated, verified.inputs[0].rounded) == (near["x"], True)
+    assert verified.inputs[0].values().tolist() == [[1.0, -2.5, 3.0]]  # type: ignore[union-attr]
+    assert any("'x' is bound to steps of 0.5" in caveat for caveat in verified.caveats)
+    assert not verified.outputs[0].rounded
+    assert not any("'y'" in caveat for caveat in verified.caveats)
+
+
+def test_integers_are_bound_exactly() -> None:
+    verified = honest(x=[[1, -2, 3]], input_dtype="int32").verify()
+    assert not verified.inputs[0].rounded
 
 
 @pytest.mark.parametrize("kind", ["tee", "rerun"])
@@ -239,7 +298,7 @@ def test_one_verifier_judges_many_receipts() -> None:
     verifier = Verifier(RUN.trust, {"fake": FakeSystem()})
     runs: list[Honest] = [honest(x=[[float(i), 0.0, 1.0]]) for i in range(5)]
     for i, run in enumerate(runs):
-        assert verifier.verify(run.data, now=NOW).inputs[0].value.array()[0, 0] == i  # type: ignore[union-attr]
+        assert verifier.verify(run.data, now=NOW).inputs[0].stated.array()[0, 0] == i  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", [ceremony.name for ceremony in CEREMONIES])
@@ -251,7 +310,7 @@ def test_a_known_ceremony_needs_nobodys_word(name: str) -> None:
 
 
 def test_a_run_can_be_repeated_by_who_has_the_program() -> None:
-    verified = RUN.verify(program=RUN.circuit.program, policy=Rerun())
+    verified = RUN.verify(program=derived(RUN.circuit), policy=Rerun())
     assert verified.evidence == ("zk", "rerun")
     assert "run again" in verified.checks[5].detail
     assert not any("audit" in caveat for caveat in verified.caveats)
@@ -260,7 +319,11 @@ def test_a_run_can_be_repeated_by_who_has_the_program() -> None:
 def test_a_rerun_stands_by_itself() -> None:
     bare = replace(RUN.receipt, evidence=())
     receipt = resign(bare, replace(RUN.receipt.claim, evidence=()), node_key()).encode()
-    assert RUN.verify(receipt, program=RUN.circuit.program).evidence == ("rerun",)
+    verified = RUN.verify(receipt, program=derived(RUN.circuit))
+    assert verified.evidence == ("rerun",)
+    assert not verified.signature_only
+    assert verified.checks[5].status == "pass"
+    assert verified.checks[5].detail == "the receipt has none; run again, with exactly these outputs"
 
 
 def test_a_rerun_notices_a_changed_output() -> None:
@@ -270,30 +333,64 @@ def test_a_rerun_notices_a_changed_output() -> None:
     bare = replace(RUN.receipt, evidence=())
     receipt = resign(bare, replace(RUN.receipt.claim, evidence=(), outputs=(wrong,)), node_key()).encode()
     with pytest.raises(BindingError, match="not what the program gives") as caught:
-        RUN.verify(receipt, program=RUN.circuit.program)
+        RUN.verify(receipt, program=derived(RUN.circuit))
     assert _checks(caught)[-1].number == 6
 
 
 def test_another_program_is_not_run() -> None:
     with pytest.raises(BindingError, match="another program") as caught:
-        RUN.verify(program=b"[[1,1,1],[1,1,1]]")
+        RUN.verify(program=derived(RUN.circuit, program=b"[[1,1,1],[1,1,1]]"))
     assert _checks(caught)[-1].number == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"model": Digest.of(b"the model that the caller holds")}, "the circuit is of model"),
+        ({"inputs": (TensorType(name="granted", dtype="float32", shape=(1, 3)),)}, "inputs are not the model's: granted"),
+        ({"inputs": (TensorType(name="x", dtype="float64", shape=(1, 3)),)}, "inputs are not the model's"),
+        ({"outputs": (TensorType(name="y", dtype="float32", shape=(2, 1)),)}, "outputs are not the model's"),
+        ({"outputs": ()}, "outputs are not the model's"),
+    ],
+)
+def test_a_circuit_that_says_something_else_of_the_model_is_not_run(changes: dict[str, Any], match: str) -> None:
+    """The attack: the honest program in a circuit of another model's digest, or under other tensor names."""
+    with pytest.raises(BindingError, match=match) as caught:
+        RUN.verify(program=derived(RUN.circuit, **changes))
+    assert _checks(caught)[-1].number == 3
+
+
+def test_swapped_tensors_of_one_type_are_not_the_models() -> None:
+    a, b = (replace(RUN.circuit.circuit.inputs[0], name=name) for name in "ab")
+    program = derived(RUN.circuit)
+    circuit = replace(RUN.circuit.circuit, inputs=(a, b))
+    swapped = replace(program, inputs=(b.type, a.type))
+    with pytest.raises(BindingError, match="inputs are not the model's: b, a"):
+        swapped.open(VerifierCircuit(circuit=circuit, parts=RUN.circuit.verifier.parts))
+
+
+def test_a_program_alone_is_not_taken_for_a_model() -> None:
+    """The attack: the circuit's own program passes for the model, and the caveat about who pinned it disappears."""
+    with pytest.raises(MalformedError, match="ModelProgram is wanted") as caught:
+        RUN.verify(program=RUN.circuit.program)
+    assert "program_of" in caught.value.hint
 
 
 def test_a_rerun_needs_inputs_and_outputs_to_compare() -> None:
     hashed, private = honest(inputs="hashed", outputs="hashed"), honest(outputs="private")
     with pytest.raises(TrustError, match="cannot be repeated") as caught:
-        hashed.verify(program=hashed.circuit.program)
+        hashed.verify(program=derived(hashed.circuit))
     assert "--input" in caught.value.hint
-    assert "rerun" in hashed.verify(program=hashed.circuit.program, inputs=hashed.inputs).evidence
+    assert "rerun" in hashed.verify(program=derived(hashed.circuit), inputs=hashed.inputs).evidence
     with pytest.raises(TrustError, match="private"):
-        private.verify(program=private.circuit.program)
+        private.verify(program=derived(private.circuit))
 
 
 def test_a_system_that_only_proves_cannot_rerun() -> None:
     class OnlyProves:
         id = "fake"
+        media_types = RUN.system.media_types
         verify, commit, prove = RUN.system.verify, RUN.system.commit, RUN.system.prove
 
     with pytest.raises(UnsupportedError, match="without proving"):
-        Verifier(RUN.trust, {"fake": OnlyProves()}).verify(RUN.data, now=NOW, program=RUN.circuit.program)
+        Verifier(RUN.trust, {"fake": OnlyProves()}).verify(RUN.data, now=NOW, program=derived(RUN.circuit))

@@ -62,7 +62,7 @@ class Binder:
             self._private(claimed, given, step)
         return VerifiedTensor(
             name=spec.name, dtype=claimed.dtype, shape=claimed.shape, visibility=self.visibility, scale=spec.scale,
-            value=value, integers=self._integers(spec, value), digest=claimed.digest, commitment=claimed.commitment,
+            stated=value, integers=self._integers(spec, value), digest=claimed.digest, commitment=claimed.commitment,
         )  # fmt: skip
 
     def _check_type(self, spec: TensorSpec, claimed: ClaimedTensor) -> None:

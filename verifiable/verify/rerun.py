@@ -8,7 +8,6 @@ from collections.abc import Callable
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, TrustError
 from verifiable.verify.verified import Step, VerifiedTensor
-from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.registry import executor
 from verifiable.zk.system import ProofSystem, ProverCircuit
 
@@ -35,17 +34,6 @@ def rerun(
         if not (result == output.integers if output.visibility == "public" else commit(result) == output.commitment):
             raise BindingError(f"output {output.name!r} is not what the program gives on these inputs")
     step.note("run again, with exactly these outputs")
-
-
-def prover_circuit(circuit: VerifierCircuit, program: bytes) -> ProverCircuit:
-    """The circuit with ``program``, which must be the very one that it proves. Raises BindingError."""
-    try:
-        return ProverCircuit(verifier=circuit, program=program)
-    except BindingError as error:
-        raise BindingError(
-            "the circuit proves another program than the one of the model given",
-            hint="another model, or another version of this library made the circuit; `verifiable audit` says more",
-        ) from error
 
 
 def _integers(inputs: tuple[VerifiedTensor, ...]) -> dict[str, Tensor]:

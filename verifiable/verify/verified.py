@@ -36,8 +36,10 @@ class Check:
 class VerifiedTensor:
     """An input or output as established.
 
-    ``value``: the tensor in the model's dtype (inputs) or int64 (outputs), where it is known; ``integers``: the int64 tensor that
-    the proof speaks of; real value = integers x ``scale``. ``digest``: of a public ``value``. ``commitment``: of a hashed one.
+    ``integers``: the int64 tensor that evidence is about, where it is known; real value = integers x ``scale``. ``stated``: the
+    tensor before rounding, as the claim or the caller states it, in the model's dtype (outputs: the integers): evidence binds
+    it only as far as it rounds to ``integers``. ``digest``: of a public tensor as stated. ``commitment``: of a hashed one's
+    integers.
     """
 
     name: str
@@ -45,10 +47,15 @@ class VerifiedTensor:
     shape: tuple[int, ...]
     visibility: str
     scale: float
-    value: Tensor | None = None
+    stated: Tensor | None = None
     integers: Tensor | None = None
     digest: Digest | None = None
     commitment: bytes | None = None
+
+    @property
+    def rounded(self) -> bool:
+        """Whether other tensors than ``stated`` have the same integers, so that the last digits are somebody's word."""
+        return self.stated not in (None, self.integers) and (self.dtype.startswith("float") or self.scale > 1)
 
     def values(self) -> NDArray[Any] | None:
         """float64 array ``integers x scale``, or None where they are not known."""
@@ -80,7 +87,8 @@ class Verified:
     """Everything that holds. What is not in here was not established, whatever ``claim`` says.
 
     ``model``: None when the circuit keeps its weights private. ``evidence``: the kinds that were verified. ``setup``: None for
-    systems without one. ``caveats``: what a careful reader should still know. ``now``: the time of judgement.
+    systems without one. ``nonce``: the challenge that the claim was held to; None when none was given, whatever the claim
+    carries. ``caveats``: what a careful reader should still know. ``now``: the time of judgement.
     """
 
     claim: Claim
@@ -91,6 +99,7 @@ class Verified:
     signer: Signatory
     evidence: tuple[str, ...]
     setup: AcceptedSetup | None
+    nonce: bytes | None
     now: datetime
     checks: tuple[Check, ...]
     caveats: tuple[str, ...]

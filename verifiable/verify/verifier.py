@@ -16,15 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from verifiable.claim import Claim
-from verifiable.digest import Digest
 from verifiable.encoding.record import format_time
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import (
     BindingError,
-    MalformedError,
     SignatureError,
     StaleError,
     TrustError,
@@ -33,14 +31,15 @@ from verifiable.errors import (
 from verifiable.keys.public import fingerprint, verify_signature
 from verifiable.receipt import Receipt
 from verifiable.trust import TrustRoot
+from verifiable.verify import arguments, evidence
 from verifiable.verify import setup as _setup
 from verifiable.verify.binding import Binder
 from verifiable.verify.policy import DEFAULT, Policy, judge
-from verifiable.verify.rerun import prover_circuit, rerun
+from verifiable.verify.rerun import rerun
 from verifiable.verify.verified import Checklist, Signatory, Step, Verified
 from verifiable.zk import registry
 from verifiable.zk.circuit import VerifierCircuit
-from verifiable.zk.system import ProofSystem, Public
+from verifiable.zk.system import ModelProgram, ProofSystem, Public
 
 #: How far a node's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -50,6 +49,8 @@ class Verifier:
     """Judges receipts by a trust root. Stateless between calls; may be shared among threads as far as the systems may."""
 
     def __init__(self, trust: TrustRoot, systems: Mapping[str, ProofSystem] | None = None) -> None:
+        """Raises MalformedError when ``trust`` is none."""
+        arguments.wanted("trust", trust, TrustRoot, hint="TrustRoot.pin(circuit_id), or TrustRoot.parse(data)")
         self._trust = trust
         self._systems = systems
 
@@ -62,20 +63,24 @@ class Verifier:
         inputs: Mapping[str, Tensor] | None = None,
         outputs: Mapping[str, Tensor] | None = None,
         circuit: VerifierCircuit | None = None,
-        program: bytes | None = None,
+        program: ModelProgram | None = None,
         nonce: bytes | None = None,
         allow_dev_srs: bool = False,
     ) -> Verified:
         """What ``receipt`` establishes at ``now`` (aware). Whatever fails raises an Error with the ``checks`` done so far.
 
         ``inputs``: expected tensors in the model's dtypes; ``outputs``: expected int64 integers; ``circuit``: its parts, where
-        the receipt does not carry them (giving it does not pin it: the trust root does); ``program``: the normalised
-        model, to run it again besides; ``nonce``: the challenge that the claim must carry; ``allow_dev_srs``: accept a setup
-        whose maker could forge, and say so in the verdict.
+        the receipt does not carry them (giving it does not pin it: the trust root does); ``program``: what
+        ``verifiable.compiling.program_of`` derived from the ONNX file, to compare with the circuit and to run again; ``nonce``:
+        the challenge that the claim must carry; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the
+        verdict.
         """
         steps = Checklist()
         with steps.step(1) as step:
-            now = _aware(now)
+            now = arguments.aware(now)
+            arguments.check(
+                receipt=receipt, circuit=circuit, program=program, nonce=nonce, inputs=inputs, outputs=outputs
+            )  # fmt: skip
             parsed = Receipt.parse(receipt)
             claim = parsed.claim
             step.note(f"{len(receipt):,} bytes in canonical form")
@@ -85,7 +90,10 @@ class Verifier:
             chosen = self._circuit(parsed, circuit, now, step)
             system = registry.find(self._known_systems(), chosen.circuit.system)
             accepted = _setup.accept(chosen, self._trust, now=now, allow_dev_srs=allow_dev_srs, step=step)
-            runnable = None if program is None else prover_circuit(chosen, program)
+            system.media_types.check(chosen.circuit)
+            runnable = None if program is None else program.open(chosen)
+            if runnable is not None:
+                step.note("of the model given: its digest, its tensors and its program")
         named, visible = chosen.circuit, chosen.circuit.visibility
 
         def commit(integers: Tensor) -> bytes:
@@ -102,10 +110,13 @@ class Verifier:
             )  # fmt: skip
             bound_outputs, verified_outputs = binder.bind(claim.outputs, step)
         with steps.step(6) as step:
-            kinds = _evidence(parsed, chosen, Public(inputs=bound_inputs, outputs=bound_outputs), system, step)
+            public = Public(inputs=bound_inputs, outputs=bound_outputs)
+            kinds = evidence.verify_all(parsed, chosen, public, system, step)
             if runnable is not None:
                 rerun(system, runnable, verified_inputs, verified_outputs, commit=commit, step=step)
                 kinds = (*kinds, "rerun")
+            if not kinds:
+                step.skip("nothing was run again")
         with steps.step(7) as step:
             _ledger(parsed, step)
         with steps.step(8) as step:
@@ -119,13 +130,14 @@ class Verifier:
             signer=signer,
             evidence=kinds,
             setup=accepted,
+            nonce=nonce,
             now=now,
             checks=steps.checks,
             caveats=(),
         )
         with steps.step(9) as step:
             step.note(judge(DEFAULT if policy is None else policy, verified).detail)
-        return replace(verified, checks=steps.checks, caveats=(*_caveats(verified, nonce), *system.caveats(chosen)))
+        return replace(verified, checks=steps.checks, caveats=(*_caveats(verified), *system.caveats(chosen)))
 
     def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
         key = receipt.claim.public_key
@@ -185,27 +197,6 @@ def _parts(receipt: Receipt, given: VerifierCircuit | None) -> VerifierCircuit:
     return chosen
 
 
-def _evidence(receipt: Receipt, circuit: VerifierCircuit, public: Public, system: ProofSystem, step: Step) -> tuple[str, ...]:
-    described = receipt.claim.evidence
-    if described != tuple(evidence.descriptor for evidence in receipt.evidence):
-        raise BindingError("the evidence in the receipt is not what the claim describes")
-    if len({descriptor.digest for descriptor in described}) != len(described):
-        raise BindingError("the same evidence is listed twice")
-    for evidence in receipt.evidence:
-        descriptor, data = evidence.descriptor, evidence.data
-        if data is None:
-            raise TrustError(f"the {descriptor.kind} evidence {descriptor.digest} is not in the receipt")
-        if len(data) != descriptor.size or Digest.of(data) != descriptor.digest:
-            raise BindingError(f"the {descriptor.kind} evidence is not the one that the claim describes")
-        if descriptor.kind != "zk":
-            raise UnsupportedError(f"{descriptor.kind} evidence cannot be verified by this version")
-        system.verify(circuit, public, data)
-        step.note(f"zk proof by {system.id}, {len(data):,} bytes")
-    if not described:
-        step.skip("the receipt has none")
-    return tuple(descriptor.kind for descriptor in described)
-
-
 def _ledger(receipt: Receipt, step: Step) -> None:
     if receipt.log_entries:
         raise UnsupportedError("the receipt is settled in a ledger, which this version cannot check")
@@ -219,13 +210,13 @@ def _freshness(claim: Claim, nonce: bytes | None, now: datetime, step: Step) -> 
         )
     if claim.started_on > claim.finished_on:
         raise BindingError("the claim says that the run finished before it started")
-    if claim.finished_on > now + CLOCK_SKEW:
+    if claim.finished_on - now > CLOCK_SKEW:  # a sum could leave the calendar
         raise StaleError(f"the run finished {format_time(claim.finished_on)}, which has not come yet", hint="compare the clocks")
     step.note(f"finished {format_time(claim.finished_on)} by the node's clock")
     step.note("made for the nonce given" if nonce is not None else "no nonce was asked for")
 
 
-def _caveats(verified: Verified, nonce: bytes | None) -> tuple[str, ...]:
+def _caveats(verified: Verified) -> tuple[str, ...]:
     found = []
     if verified.signature_only:
         found.append("signed, not proved: the values rest on the word of whoever holds the key, and on nothing else")
@@ -238,16 +229,14 @@ def _caveats(verified: Verified, nonce: bytes | None) -> tuple[str, ...]:
     elif "rerun" not in verified.evidence:
         found.append("that the circuit computes the model rests on whoever pinned it; `verifiable audit` derives it again")
     for tensor in (*verified.inputs, *verified.outputs):
-        if tensor.visibility == "hashed" and tensor.value is None:
+        if tensor.rounded:
+            found.append(
+                f"{tensor.name!r} is bound to steps of {tensor.scale:g}: whatever rounds to the same integers verifies alike"
+            )
+        elif tensor.visibility == "hashed" and tensor.stated is None:
             found.append(f"{tensor.name!r} is known by its commitment alone")
         elif tensor.visibility == "private":
             found.append(f"{tensor.name!r} is private and bound to no value")
-    if nonce is None:
+    if verified.nonce is None:
         found.append("when it ran is the node's word")
     return tuple(found)
-
-
-def _aware(now: datetime) -> datetime:
-    if now.tzinfo is None:
-        raise MalformedError("the time of judgement has no time zone")
-    return now.astimezone(UTC)

@@ -71,6 +71,15 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TensorType:
+    """What a model calls one of its tensors, and what it holds."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
     """One input or output: ``integer = round_half_away(value / scale)``, admissible within [low, high].
 
@@ -88,9 +97,9 @@ class TensorSpec:
     post: Post | None = None
 
     @property
-    def model_shape(self) -> tuple[int, ...]:
-        """The shape that the model itself gives this tensor."""
-        return self.shape if self.post is None else self.post.shape
+    def type(self) -> TensorType:
+        """What of it is the model's, without the circuit's scaling."""
+        return TensorType(name=self.name, dtype=self.dtype, shape=self.shape if self.post is None else self.post.shape)
 
     def to_json(self) -> dict[str, Any]:
         return {

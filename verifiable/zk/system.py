@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
-from verifiable.zk.circuit import Circuit, VerifierCircuit
+from verifiable.errors import BindingError
+from verifiable.zk.circuit import Circuit, TensorType, VerifierCircuit
 
 #: ``progress(phase, fraction)``: fraction in [0, 1], or None while it is not known. Called from the proving thread.
 Progress = Callable[[str, float | None], None]
@@ -68,6 +70,57 @@ class ProverCircuit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProgram:
+    """What was derived from an ONNX file: its digest, its inputs and outputs in its order, the program that it is proved as.
+
+    ``verifiable.compiling.program_of`` makes it. One that is put together by hand shows nothing about any model.
+    """
+
+    model: Digest
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    program: bytes
+
+    def open(self, circuit: VerifierCircuit) -> ProverCircuit:
+        """``circuit`` with this program, to run it. Raises BindingError unless it is of this model, to the last tensor name."""
+        named = circuit.circuit
+        if self.model != named.model:
+            raise BindingError(f"the circuit is of model {named.model}, the file given is {self.model}")
+        # With two inputs swapped, or renamed, the same proof says something else.
+        for kind, specs, types in (("input", named.inputs, self.inputs), ("output", named.outputs, self.outputs)):
+            if tuple(spec.type for spec in specs) != types:
+                raise BindingError(f"the circuit's {kind}s are not the model's: {', '.join(t.name for t in types)}")
+        if Digest.of(self.program) != named.program.digest:
+            raise BindingError(
+                "the circuit proves another program than the one of the model given",
+                hint="it was made with other --dim, by another version of this library, or from another model",
+            )
+        return ProverCircuit(verifier=circuit, program=self.program)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaTypes:
+    """What a system calls the files it makes. ``parts``: by role. A file under another name is not read as one of them."""
+
+    proof: str
+    program: str
+    parts: Mapping[str, str]
+    proving_key: str | None = None
+
+    def check(self, circuit: Circuit) -> None:
+        """Every part of ``circuit`` has its own media type. Raises BindingError."""
+        found = {"program": circuit.program, **{f"part {role!r}": part for role, part in circuit.parts.items()}}
+        wanted = {"program": self.program, **{f"part {role!r}": kind for role, kind in self.parts.items()}}
+        if circuit.proving_key is not None:
+            found["proving key"], wanted["proving key"] = circuit.proving_key, self.proving_key or ""
+        for name, part in found.items():
+            if part.media_type != wanted.get(name):
+                raise BindingError(
+                    f"circuit: its {name[:80]} is called {part.media_type!r}, for {circuit.system} that is {wanted.get(name)!r}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one proving job may cost. ``memory`` in bytes (None: no limit), ``seconds`` of wall time (None: no deadline)."""
 
@@ -84,6 +137,11 @@ class ProofSystem(Protocol):
     @property
     def id(self) -> str:
         """The name in ``circuit.json``."""
+        ...
+
+    @property
+    def media_types(self) -> MediaTypes:
+        """Of its proofs and of the parts of its circuits."""
         ...
 
     def prove(self, circuit: ProverCircuit, integers: Mapping[str, Tensor], *, limits: Limits, progress: Progress) -> Proved:
@@ -113,5 +171,6 @@ class Executor(Protocol):
 
 
 __all__ = [
-    "Bound", "Executor", "Limits", "Progress", "ProofSystem", "Proved", "ProverCircuit", "Public", "no_progress",
+    "Bound", "Executor", "Limits", "MediaTypes", "ModelProgram", "Progress", "ProofSystem", "Proved", "ProverCircuit",
+    "Public", "no_progress",
 ]  # fmt: skip

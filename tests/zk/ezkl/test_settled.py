@@ -27,9 +27,10 @@ def edited(data: bytes, **changes: Any) -> bytes:
 
 
 def test_an_auditor_gets_the_count_that_the_maker_got_and_nothing_else(checkout: Path) -> None:
-    theirs = directory.load_verifier(checkout / "circuits" / MODEL).parts["settings"]
+    circuit = directory.load_verifier(checkout / "circuits" / MODEL)
+    theirs = circuit.parts["settings"]
     parameters, rows = EzklSettings.parse(theirs).parameters, json.loads(theirs)["num_rows"]
-    program = program_of(checkout / "models" / MODEL / "model.onnx")
+    program = program_of(checkout / "models" / MODEL / "model.onnx", circuit=circuit.circuit).program
     near = edited(theirs, num_rows=rows + 1, total_assignments=rows + 1)
     far = edited(theirs, num_rows=rows + 100, total_assignments=rows + 100)
     other = edited(theirs, total_const_size=json.loads(theirs)["total_const_size"] + 1)

@@ -13,18 +13,32 @@ from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, FatalStateError, MalformedError, ProofError, TrustError, UnsupportedError
 from verifiable.zk.circuit import Circuit, Setup, VerifierCircuit
 from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
-from verifiable.zk.ezkl.build import SYSTEM, make_proving_key
+from verifiable.zk.ezkl.build import (
+    FIDELITY_MEDIA_TYPE,
+    PK_MEDIA_TYPE,
+    PROGRAM_MEDIA_TYPE,
+    SYSTEM,
+    VK_MEDIA_TYPE,
+    make_proving_key,
+)
 from verifiable.zk.ezkl.process import Child, Refusal, job, one_line
+from verifiable.zk.ezkl.settings import MEDIA_TYPE as SETTINGS_MEDIA_TYPE
 from verifiable.zk.ezkl.settings import EzklSettings
 from verifiable.zk.ezkl.warm import WarmChild
-from verifiable.zk.system import Limits, Progress, Proved, ProverCircuit, Public, no_progress
+from verifiable.zk.system import Limits, MediaTypes, Progress, Proved, ProverCircuit, Public, no_progress
 
 if TYPE_CHECKING:
     from verifiable.zk.srs.store import SrsInfo, SrsStore
 
 VERIFY_SECONDS = 120.0
 VERIFY_MEMORY = 4 << 30
-_ROLES = {"settings", "verifying-key", "proof-format", "fidelity", "srs"}
+_MEDIA_TYPES = MediaTypes(
+    proof=instances.PROOF_MEDIA_TYPE, program=PROGRAM_MEDIA_TYPE, proving_key=PK_MEDIA_TYPE,
+    parts={
+        "settings": SETTINGS_MEDIA_TYPE, "verifying-key": VK_MEDIA_TYPE, "proof-format": instances.FORMAT_MEDIA_TYPE,
+        "fidelity": FIDELITY_MEDIA_TYPE, "srs": verifier_srs.MEDIA_TYPE,
+    },
+)  # fmt: skip
 
 
 class EzklSystem:
@@ -34,6 +48,7 @@ class EzklSystem:
     """
 
     id = SYSTEM
+    media_types = _MEDIA_TYPES
 
     def __init__(self, blobs: LocalBlobs, srs: SrsStore) -> None:
         self._blobs = blobs
@@ -204,7 +219,7 @@ def _settings(circuit: VerifierCircuit) -> EzklSettings:
         raise UnsupportedError(
             f"circuit: made for {one_line(named.system)} {one_line(named.system_version)}, this is {SYSTEM} {VERSION}"
         )
-    if set(circuit.parts) != _ROLES or named.setup is None or named.proving_key is None:
+    if set(circuit.parts) != set(_MEDIA_TYPES.parts) or named.setup is None or named.proving_key is None:
         raise MalformedError("circuit: its parts are not those of an ezkl circuit")
     settings = EzklSettings.parse(circuit.parts["settings"])
     settings.check(named)

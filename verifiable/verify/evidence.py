@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check 6: the evidence in the receipt is what the claim describes, and each piece holds for the rebuilt instance."""
+
+from __future__ import annotations
+
+from verifiable.digest import Digest
+from verifiable.errors import BindingError, TrustError, UnsupportedError
+from verifiable.receipt import Evidence, Receipt
+from verifiable.verify.verified import Step
+from verifiable.zk.circuit import VerifierCircuit
+from verifiable.zk.system import ProofSystem, Public
+
+
+def verify_all(receipt: Receipt, circuit: VerifierCircuit, public: Public, system: ProofSystem, step: Step) -> tuple[str, ...]:
+    """The kinds of what was verified, in order; empty for a receipt without evidence.
+
+    Raises BindingError (not what the claim describes), TrustError (its bytes are elsewhere), UnsupportedError (another kind than
+    zk), and what :meth:`ProofSystem.verify` raises.
+    """
+    described = receipt.claim.evidence
+    if described != tuple(evidence.descriptor for evidence in receipt.evidence):
+        raise BindingError("the evidence in the receipt is not what the claim describes")
+    if len({descriptor.digest for descriptor in described}) != len(described):
+        raise BindingError("the same evidence is listed twice")
+    for evidence in receipt.evidence:
+        proof = _proof(evidence, system)
+        system.verify(circuit, public, proof)
+        step.note(f"zk proof by {system.id}, {len(proof):,} bytes")
+    if not described:
+        step.note("the receipt has none")
+    return tuple(descriptor.kind for descriptor in described)
+
+
+def _proof(evidence: Evidence, system: ProofSystem) -> bytes:
+    """The bytes, if they are those described, and described as what ``system`` verifies."""
+    descriptor, data = evidence.descriptor, evidence.data
+    if data is None:
+        raise TrustError(f"the {descriptor.kind} evidence {descriptor.digest} is not in the receipt")
+    if len(data) != descriptor.size or Digest.of(data) != descriptor.digest:
+        raise BindingError(f"the {descriptor.kind} evidence is not the one that the claim describes")
+    if descriptor.kind != "zk":
+        raise UnsupportedError(f"{descriptor.kind} evidence cannot be verified by this version")
+    if descriptor.media_type != system.media_types.proof:
+        raise BindingError(
+            f"the zk evidence is called {descriptor.media_type!r}, a proof by {system.id} is {system.media_types.proof!r}"
+        )
+    return data
