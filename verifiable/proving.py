@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from verifiable import paths
 from verifiable.claim import MAX_NONCE_SIZE, Claim
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import MalformedError
+from verifiable.errors import BindingError, MalformedError
 from verifiable.receipt import Evidence, Receipt, make_receipt
 from verifiable.zk import directory, registry
 from verifiable.zk.circuit import Circuit
-from verifiable.zk.quantise import dequantise, quantise
+from verifiable.zk.quantise import quantise, values
 from verifiable.zk.system import Limits, Progress, ProofSystem, ProverCircuit, no_progress
 
 if TYPE_CHECKING:
@@ -48,18 +48,22 @@ class ProvedReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RanOutput:
-    """One output of ``run``: exact integers, their scale, integers x scale, and the float model's values, all in one shape."""
+    """One output of ``run``: exact integers, their scale, what they say in the model's terms, and what the float model says.
+
+    ``values`` has the shape of ``integers`` unless the model's last step changes it; ``reference`` has that of ``values``, and is
+    None where there was no model to run.
+    """
 
     name: str
     integers: NDArray[np.int64]
     scale: float
-    values: NDArray[np.float64]
-    reference: NDArray[np.generic]
+    values: NDArray[np.float64] | NDArray[np.int64]
+    reference: NDArray[np.generic] | None
 
     @property
-    def max_error(self) -> float:
-        """Largest absolute difference between the integer program and the float model."""
-        return float(abs(self.values - self.reference.astype("float64")).max())
+    def max_error(self) -> float | None:
+        """Largest absolute difference between the integer program and the float model; None without one."""
+        return None if self.reference is None else float(abs(self.values - self.reference.astype("float64")).max())
 
 
 def prove(
@@ -106,26 +110,48 @@ def prove(
 
 
 def run(
-    circuit: str | Path | ProverCircuit, inputs: Inputs, *, systems: Mapping[str, ProofSystem] | None = None
+    circuit: str | Path | ProverCircuit,
+    inputs: Inputs,
+    *,
+    model: str | Path | None = None,
+    systems: Mapping[str, ProofSystem] | None = None,
 ) -> tuple[RanOutput, ...]:
-    """The integer program's outputs beside the float model's, without a proof. Raises like :func:`prove`."""
-    from verifiable.model.onnx_file import Model
-    from verifiable.model.runtime import FloatModel
+    """The integer program's outputs without a proof, beside the float model's.
 
+    ``model``: the circuit's ONNX file; not needed where the program is the model itself (ezkl). Raises like :func:`prove`, and
+    BindingError for another model than the circuit's.
+    """
     prover = circuit if isinstance(circuit, ProverCircuit) else directory.load_prover(Path(circuit))
     given = read_inputs(prover.circuit, inputs)
     integers = {spec.name: quantise(given[spec.name], spec) for spec in prover.circuit.inputs}
     system = registry.find(systems or registry.default_systems(), prover.circuit.system)
     outputs = registry.executor(system).execute(prover, integers)
-    reference = FloatModel(Model.parse(prover.program).data).run({name: tensor.array() for name, tensor in given.items()})
+    reference = _float_outputs(prover, model, given)
     return tuple(
         RanOutput(
             name=spec.name, integers=_int64(outputs[spec.name]), scale=spec.scale,
-            values=dequantise(outputs[spec.name], spec.scale),
-            reference=reference[spec.name],
+            values=values(outputs[spec.name], spec.scale, spec.post), reference=reference.get(spec.name),
         )
         for spec in prover.circuit.outputs
     )  # fmt: skip
+
+
+def _float_outputs(
+    prover: ProverCircuit, model: str | Path | None, given: Mapping[str, Tensor]
+) -> Mapping[str, NDArray[np.generic]]:
+    """What the float model says; nothing where there is none."""
+    from verifiable.model.onnx_file import Model
+    from verifiable.model.runtime import FloatModel
+
+    if model is not None:
+        loaded = Model.load(Path(model))
+        if loaded.digest != prover.circuit.model:
+            raise BindingError(f"the circuit is of model {prover.circuit.model}, the file given is {loaded.digest}")
+    elif prover.circuit.program.media_type.endswith("+onnx"):
+        loaded = Model.parse(prover.program)
+    else:
+        return {}
+    return FloatModel(loaded.data).run({name: tensor.array() for name, tensor in given.items()})
 
 
 def read_inputs(circuit: Circuit, inputs: Inputs) -> dict[str, Tensor]:

@@ -12,13 +12,17 @@ import click
 from verifiable.digest import Digest
 from verifiable.errors import Error, MalformedError
 from verifiable.zk.circuit import VALUE_VISIBILITIES, WEIGHT_VISIBILITIES, Visibility
-from verifiable.zk.registry import SYSTEMS
+from verifiable.zk.registry import DEFAULT_SYSTEM, SYSTEMS
 from verifiable.zk.system import Limits
 
 PATH = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 system_option = click.option(
-    "--system", type=click.Choice(SYSTEMS), default=SYSTEMS[0], show_default=True, help="The proof system to prove with."
+    "--system",
+    type=click.Choice(SYSTEMS),
+    default=DEFAULT_SYSTEM,
+    show_default=True,
+    help="The proof system: sumcheck (fast, no setup, hides nothing) or ezkl (slow, can hide, proofs of 3 kB).",
 )
 dim_option = click.option(
     "--dim", "dims", multiple=True, metavar="NAME=N", help="Bind a dynamic axis of the model, e.g. --dim batch=1. Repeatable."
@@ -58,12 +62,12 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 def visibility_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--input``, ``--output`` and ``--weights``: who sees what."""
     for name, choices, default, help_text in (
-        ("weights", WEIGHT_VISIBILITIES, "fixed", "How the weights are bound."),
+        ("weights", WEIGHT_VISIBILITIES, None, "How the weights are bound.  [default: committed (sumcheck), fixed (ezkl)]"),
         ("output", VALUE_VISIBILITIES, "public", "Who sees the outputs."),
         ("input", VALUE_VISIBILITIES, "public", "Who sees the inputs."),
     ):
         function = click.option(
-            f"--{name}", f"{name}_visibility", type=click.Choice(choices), default=default, show_default=True,
+            f"--{name}", f"{name}_visibility", type=click.Choice(choices), default=default, show_default=default is not None,
             help=help_text,
         )(function)  # fmt: skip
     return function
@@ -75,9 +79,11 @@ def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--memory", type=Size(), help="Memory limit of the proving process, e.g. 8GB.")(function)
 
 
-def visibility(inputs: str, outputs: str, weights: str) -> Visibility:
+def visibility(system: str, inputs: str, outputs: str, weights: str | None) -> Visibility:
     """What :func:`visibility_options` read."""
-    return Visibility(inputs=inputs, outputs=outputs, weights=weights)
+    from verifiable.compiling import default_visibility
+
+    return Visibility(inputs=inputs, outputs=outputs, weights=weights or default_visibility(system).weights)
 
 
 def limits(memory: int | None, timeout: float | None) -> Limits:

@@ -48,7 +48,7 @@ def verify_file(
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
     given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
-    inputs, outputs = _expected(opened, input_file, output_file)
+    inputs, outputs = _expected(None if opened is None else opened.circuit, input_file, output_file)
     return verifiable.Verifier(root.pinning(*pinned) if circuits else root).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
         program=None if model is None or opened is None else program_of(model, dims=dims, circuit=opened),
@@ -72,7 +72,7 @@ def _circuits(texts: Iterable[str]) -> tuple[list[Digest], dict[Digest, Verifier
 
 def _circuit_of(
     data: bytes, folders: Mapping[Digest, VerifierCircuit], *, needed: bool
-) -> tuple[VerifierCircuit | None, Circuit | None]:
+) -> tuple[VerifierCircuit | None, VerifierCircuit | None]:
     """The folder given for the receipt's circuit, and that circuit or the embedded one. The verifier judges both for itself."""
     from verifiable.receipt import Receipt
 
@@ -88,7 +88,7 @@ def _circuit_of(
     opened = given or (receipt.circuit.open() if needed and receipt.circuit else None)
     if needed and opened is None:
         raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
-    return given, None if opened is None else opened.circuit
+    return given, opened
 
 
 def _expected(

@@ -63,6 +63,7 @@ class Binder:
         return VerifiedTensor(
             name=spec.name, dtype=claimed.dtype, shape=claimed.shape, visibility=self.visibility, scale=spec.scale,
             stated=value, integers=self._integers(spec, value), digest=claimed.digest, commitment=claimed.commitment,
+            post=spec.post,
         )  # fmt: skip
 
     def _check_type(self, spec: TensorSpec, claimed: ClaimedTensor) -> None:

@@ -13,7 +13,7 @@ from verifiable.claim import Claim
 from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import Error
-from verifiable.zk.circuit import Circuit
+from verifiable.zk.circuit import Circuit, Post
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class VerifiedTensor:
     ``integers``: the int64 tensor that evidence is about, where it is known; real value = integers x ``scale``. ``stated``: the
     tensor before rounding, as the claim or the caller states it, in the model's dtype (outputs: the integers): evidence binds
     it only as far as it rounds to ``integers``. ``digest``: of a public tensor as stated. ``commitment``: of a hashed one's
-    integers.
+    integers. ``post``: the model's last step, which is no part of what is proved: anybody can do it from the integers.
     """
 
     name: str
@@ -51,6 +51,7 @@ class VerifiedTensor:
     integers: Tensor | None = None
     digest: Digest | None = None
     commitment: bytes | None = None
+    post: Post | None = None
 
     @property
     def rounded(self) -> bool:
@@ -58,11 +59,11 @@ class VerifiedTensor:
         return self.stated not in (None, self.integers) and (self.dtype.startswith("float") or self.scale > 1)
 
     def values(self) -> NDArray[Any] | None:
-        """float64 array ``integers x scale``, or None where they are not known."""
-        from verifiable.zk.quantise import dequantise
+        """float64 array ``integers x scale``, after ``post`` where there is one; None where they are not known."""
+        from verifiable.zk.quantise import values
 
-        values: NDArray[Any] | None = None if self.integers is None else dequantise(self.integers, self.scale)
-        return values
+        found: NDArray[Any] | None = None if self.integers is None else values(self.integers, self.scale, self.post)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError
-from verifiable.zk.circuit import TensorSpec
+from verifiable.zk.circuit import Post, TensorSpec
 
 
 def quantise(value: Tensor, spec: TensorSpec) -> Tensor:
@@ -42,8 +42,10 @@ def quantise(value: Tensor, spec: TensorSpec) -> Tensor:
     return Tensor.from_array(rounded.astype(np.int64))
 
 
-def dequantise(integers: Tensor, scale: float) -> Any:
-    """float64 array ``integers x scale``."""
-    import numpy as np
+def values(integers: Tensor, scale: float, post: Post | None = None) -> Any:
+    """What integers say: float64 array ``integers x scale``, or what ``post`` makes of it (arg-max: int64)."""
+    from verifiable.model.program.values import value_of
 
-    return integers.array().astype(np.float64) * scale
+    if post is None:
+        return integers.array().astype("float64") * scale
+    return value_of(integers.array(), scale=scale, post=post.kind, axis=post.axis, shape=post.shape)

@@ -20,7 +20,9 @@ from verifiable.zk.system import Executor, ProofSystem
 if TYPE_CHECKING:
     from verifiable.zk.srs.store import SrsStore
 
-SYSTEMS = ("ezkl",)
+#: The first is what is used where none is named.
+SYSTEMS = ("sumcheck", "ezkl")
+DEFAULT_SYSTEM = SYSTEMS[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Stores:
 
 def default_systems() -> Mapping[str, ProofSystem]:
     """All proof systems over the default stores. Constructing them starts nothing: children come with the first request."""
-    return {system.id: system for system in (_ezkl(paths.cache_directory()),)}
+    return {system.id: system for system in (_sumcheck(), _ezkl(paths.cache_directory()))}
 
 
 def find(systems: Mapping[str, ProofSystem], name: str) -> ProofSystem:
@@ -62,6 +64,13 @@ def executor(system: ProofSystem) -> Executor:
     if not isinstance(system, Executor):
         raise UnsupportedError(f"{system.id} cannot run a program without proving it")
     return system
+
+
+@cache  # circuits that have been proved stay ready
+def _sumcheck() -> ProofSystem:
+    from verifiable.zk.sumcheck.system import SumcheckSystem
+
+    return SumcheckSystem()
 
 
 @cache  # one warm child process per store, however many verifiers a service makes

@@ -29,7 +29,7 @@ def command(
     system: str,
     input_visibility: str,
     output_visibility: str,
-    weights_visibility: str,
+    weights_visibility: str | None,
     dims: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -45,7 +45,7 @@ def command(
     with output.progress() as progress:
         checked = verifiable.check(
             model, system=system, dims=options.dims(dims), progress=progress,
-            visibility=options.visibility(input_visibility, output_visibility, weights_visibility),
+            visibility=options.visibility(system, input_visibility, output_visibility, weights_visibility),
         )  # fmt: skip
     if as_json:
         cost = None if checked.cost is None else dict(checked.cost.to_json())
@@ -71,8 +71,7 @@ def _lines(checked: Checked) -> list[str]:
     if checked.cost is None:
         return [*lines, "too large for any circuit of up to 2^26 rows"]
     cost = checked.cost
-    memory, key = output.size(cost.memory), output.size(cost.proving_key)
-    predicted = f"2^{cost.logrows} rows, {cost.seconds:.1f} s per proof, {memory} of memory, proving key {key}"
+    predicted = f"{cost.seconds:.2g} s per proof, {output.size(cost.memory)} of memory, {cost.summary()}"
     return [*lines, f"can be proved; predicted: {predicted}"]
 
 

@@ -22,15 +22,16 @@ from verifiable_cli import options, output
 @click.option("--max-error", type=click.FloatRange(min=0), help="Largest output error accepted over the calibration inputs.")
 @options.visibility_options
 @click.option(
-    "--srs",
-    default="ceremony",
-    show_default=True,
-    metavar="FILE|ceremony|dev-insecure",
-    help="The setup to prove on (see `verifiable srs`).",
+    "--activations",
+    type=click.Choice(("int8", "int16")),
+    help="sumcheck: their width.  [default: the narrower one that is accurate enough]",
 )
 @click.option(
-    "--max-logrows", type=click.IntRange(8, 26), default=22, show_default=True, help="Largest circuit, as log2 of its rows."
+    "--srs",
+    metavar="FILE|ceremony|dev-insecure",
+    help="ezkl: the setup to prove on (see `verifiable srs`).  [default: ceremony]",
 )
+@click.option("--max-logrows", type=click.IntRange(8, 26), help="ezkl: largest circuit, as log2 of its rows.  [default: 22]")
 @options.dim_option
 @options.limit_options
 @click.option("--force", is_flag=True, help="Replace an existing circuit folder.")
@@ -43,9 +44,10 @@ def command(
     max_error: float | None,
     input_visibility: str,
     output_visibility: str,
-    weights_visibility: str,
-    srs: str,
-    max_logrows: int,
+    weights_visibility: str | None,
+    activations: str | None,
+    srs: str | None,
+    max_logrows: int | None,
     dims: tuple[str, ...],
     memory: int | None,
     timeout: float | None,
@@ -60,14 +62,15 @@ def command(
     \b
     Example:
       verifiable compile model.onnx --calibration samples.npz -o circuit
-      verifiable compile model.onnx -o circuit --srs dev-insecure --input hashed
+      verifiable compile model.onnx -o circuit --system ezkl --srs dev-insecure --input hashed
     """
     files.require_new_directory(target, what="circuit", replace="circuit.json" if force else "")
     with output.progress() as progress:
         compiled = verifiable.compile(
-            model, system=system, calibration=calibration, max_error=max_error, srs=srs, max_logrows=max_logrows,
-            visibility=options.visibility(input_visibility, output_visibility, weights_visibility), dims=options.dims(dims),
-            limits=options.limits(memory, timeout), progress=progress,
+            model, system=system, calibration=calibration, max_error=max_error, activations=activations,
+            srs=srs, max_logrows=max_logrows,
+            visibility=options.visibility(system, input_visibility, output_visibility, weights_visibility),
+            dims=options.dims(dims), limits=options.limits(memory, timeout), progress=progress,
         )  # fmt: skip
         compiled.save(target, replace=force)
     if as_json:

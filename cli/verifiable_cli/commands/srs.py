@@ -64,7 +64,7 @@ def dev_insecure(logrows: int, as_json: bool) -> None:
     Example:
       verifiable srs dev-insecure 12
     """
-    from verifiable.compiling import development_srs
+    from verifiable.compiling.ezkl import development_srs
 
     with output.progress() as progress:
         info = development_srs(logrows, Stores.default(), progress=progress)

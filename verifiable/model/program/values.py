@@ -48,13 +48,22 @@ def output_values(program: Program, integers: Arrays, *, samples: bool = False) 
 
 
 def _value(output: Output, integers: NDArray[Any], leading: int) -> NDArray[np.generic]:
-    axis = output.axis + leading
-    if output.post == "argmax":  # of the exact integers, so that equal ones are seen to be equal
-        found = integers.argmax(axis=axis)
-        return np.asarray(found.reshape(*integers.shape[:leading], *output.shape), np.int64)
-    value = integers.astype(np.float64) * output.scale
-    if output.post in ("softmax", "logsoftmax"):
+    value = value_of(
+        integers, scale=output.scale, post=output.post, axis=output.axis + leading,
+        shape=(*integers.shape[:leading], *output.shape),
+    )  # fmt: skip
+    return np.asarray(value, output.dtype)
+
+
+def value_of(
+    integers: NDArray[Any], *, scale: float, post: str, axis: int, shape: tuple[int, ...]
+) -> NDArray[np.float64] | NDArray[np.int64]:
+    """What exact integers say: scaled, then ``post`` along ``axis``, which gives ``shape``. In double precision."""
+    if post == "argmax":  # of the exact integers, so that equal ones are seen to be equal
+        return np.asarray(integers.argmax(axis=axis).reshape(shape), np.int64)
+    value = integers.astype(np.float64) * scale
+    if post in ("softmax", "logsoftmax"):
         shifted = value - value.max(axis=axis, keepdims=True)
         logarithm = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-        value = logarithm if output.post == "logsoftmax" else np.exp(logarithm)
-    return np.asarray(value, output.dtype)
+        value = logarithm if post == "logsoftmax" else np.exp(logarithm)
+    return np.asarray(value, np.float64)

@@ -93,6 +93,10 @@ class Cost:
         """For reports: every field by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def summary(self) -> str:
+        """In one line, beside time and memory."""
+        return f"2^{self.logrows} rows, a proving key of {self.proving_key / 1e6:,.1f} MB"
+
 
 def blocks(layout: Layout, logrows: int) -> int:
     """How often ezkl repeats the columns so that all cells fit (its ``VarTensor::new_advice``)."""

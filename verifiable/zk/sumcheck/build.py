@@ -18,12 +18,16 @@ from verifiable.zk.sumcheck import structure_file
 from verifiable.zk.sumcheck.structure import Structure
 from verifiable.zk.sumcheck.structure_file import StructureFile
 from verifiable.zk.sumcheck.weights import commit
-from verifiable.zk.system import ProverCircuit
+from verifiable.zk.system import MediaTypes, ProverCircuit
 
 SYSTEM = "sumcheck"
 #: Of the protocol; proofs and circuits of one version are refused by every other.
 VERSION = "1"
-ROLES = frozenset({"structure", "plan", "fidelity"})
+MEDIA_TYPES = MediaTypes(
+    proof="application/vnd.verifiable.sumcheck.proof.v1",
+    program=PROGRAM,
+    parts={"structure": structure_file.MEDIA_TYPE, "plan": PLAN, "fidelity": FIDELITY},
+)
 #: All that this system can honour: it hides nothing.
 VISIBILITY = Visibility(inputs="public", outputs="public", weights="committed")
 
@@ -37,7 +41,6 @@ def build(*, model: Digest, program: Program, plan: bytes, fidelity: bytes, visi
     structure = Structure.of(program)
     file = StructureFile(structure=structure, root=commit(program, structure).root)
     parts = {"structure": file.encode(), "plan": plan, "fidelity": fidelity}
-    types = {"structure": structure_file.MEDIA_TYPE, "plan": PLAN, "fidelity": FIDELITY}
     data = program.encode()
     circuit = Circuit(
         model=model,
@@ -47,7 +50,7 @@ def build(*, model: Digest, program: Program, plan: bytes, fidelity: bytes, visi
         visibility=visibility,
         inputs=input_specs(structure),
         outputs=output_specs(program),
-        parts={role: Part.of(part, types[role]) for role, part in parts.items()},
+        parts={role: Part.of(part, MEDIA_TYPES.parts[role]) for role, part in parts.items()},
     )
     return ProverCircuit(verifier=VerifierCircuit(circuit=circuit, parts=parts), program=data)
 

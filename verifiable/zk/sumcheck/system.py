@@ -16,7 +16,7 @@ from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, MalformedError, UnsupportedError
 from verifiable.zk.circuit import Circuit, TensorSpec, VerifierCircuit
-from verifiable.zk.system import Bound, Limits, Progress, Proved, ProverCircuit, Public, no_progress
+from verifiable.zk.system import Bound, Limits, MediaTypes, Progress, Proved, ProverCircuit, Public, no_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from verifiable.zk.sumcheck.prover import Prover
     from verifiable.zk.sumcheck.structure_file import StructureFile
 
-PROOF_MEDIA_TYPE = "application/vnd.verifiable.sumcheck.proof.v1"
 #: A proof is read into memory whole; the largest that this version makes is a fraction of it.
 MAX_PROOF_SIZE = 1 << 26
 #: Circuits that stay ready to be proved: their programs, weights and commitments.
@@ -36,6 +35,13 @@ class SumcheckSystem:
     """Proves and verifies in the calling process. Safe to share among threads."""
 
     id = "sumcheck"
+
+    @property
+    def media_types(self) -> MediaTypes:
+        """Of its proofs and of the parts of its circuits."""
+        from verifiable.zk.sumcheck.build import MEDIA_TYPES
+
+        return MEDIA_TYPES
 
     def __init__(self) -> None:
         self._provers: OrderedDict[Digest, Prover] = OrderedDict()
@@ -52,7 +58,7 @@ class SumcheckSystem:
         """Prove the run on these int64 inputs. Its two phases are ``witness`` and ``prove``.
 
         Raises MalformedError (inputs), BindingError (program and structure do not belong together), UnsupportedError,
-        FatalStateError (the deadline passed, or the memory limit would be).
+        FatalStateError (the deadline has passed, or the memory would not do).
         """
         from verifiable.zk.sumcheck.estimate import require_memory
         from verifiable.zk.sumcheck.watch import Watch
@@ -71,7 +77,7 @@ class SumcheckSystem:
         outputs = {name: Tensor.from_array(array[0]) for name, array in witness.outputs.items()}
         return Proved(
             proof=proof,
-            media_type=PROOF_MEDIA_TYPE,
+            media_type=self.media_types.proof,
             public=_public(circuit.circuit, integers, outputs),
             outputs=outputs,
             seconds={"witness": executed - started, "prove": ended - executed},
@@ -151,7 +157,7 @@ class SumcheckSystem:
 
 def _structure(circuit: VerifierCircuit) -> StructureFile:
     """The circuit is one that this version makes: system, version, visibility, parts, ends."""
-    from verifiable.zk.sumcheck.build import ROLES, VERSION, input_specs, require_visible
+    from verifiable.zk.sumcheck.build import MEDIA_TYPES, VERSION, input_specs, require_visible
     from verifiable.zk.sumcheck.structure_file import StructureFile
 
     named = circuit.circuit
@@ -159,7 +165,7 @@ def _structure(circuit: VerifierCircuit) -> StructureFile:
         raise UnsupportedError(
             f"circuit: made for {named.system[:40]!r} {named.system_version[:40]!r}, this is {SumcheckSystem.id} {VERSION}"
         )
-    if set(circuit.parts) != ROLES or named.setup is not None or named.proving_key is not None:
+    if set(circuit.parts) != set(MEDIA_TYPES.parts) or named.setup is not None or named.proving_key is not None:
         raise MalformedError("circuit: its parts are not those of a sumcheck circuit")
     require_visible(named.visibility)
     file = StructureFile.parse(circuit.parts["structure"])

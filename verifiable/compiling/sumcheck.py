@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiling with ``sumcheck``: the model becomes an integer Program, whose weights are committed to. No setup, no keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, float_outputs, interface, samples_of
+from verifiable.errors import MalformedError, UnsupportedError
+from verifiable.zk.circuit import VerifierCircuit, Visibility
+from verifiable.zk.system import ModelProgram, ProverCircuit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from verifiable.model.fidelity import Fidelity
+    from verifiable.model.onnx_file import Model
+    from verifiable.model.program.ir import Program
+    from verifiable.model.quantise.options import Options
+    from verifiable.model.quantise.plan import Plan
+
+    Arrays = Mapping[str, NDArray[np.generic]]
+
+SYSTEM = "sumcheck"
+#: Bits of activations, by the name of the choice; the first that is good enough is taken where none is named.
+ACTIVATIONS = {"int8": 8, "int16": 16}
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantised:
+    plan: Plan
+    program: Program
+    fidelity: Fidelity
+    explanation: tuple[str, ...]
+
+
+def compile(request: Request, *, activations: str | None = None) -> Compiled:  # noqa: A001 - one per proof system
+    """``activations``: a key of ACTIVATIONS; None takes the narrowest that keeps the error within what is allowed.
+
+    Raises as :func:`verifiable.compiling.compile`.
+    """
+    from verifiable.zk.sumcheck.build import build, require_visible
+
+    require_visible(request.visibility)
+    clock = Stopwatch(request.progress)
+    with clock.phase("checking the model"):
+        loaded, shaped = prepare(request.model, request.dims)
+    with clock.phase("running the float model"):
+        samples, note = samples_of(request.calibration, shaped)
+        floats = float_outputs(shaped, samples)
+    with clock.phase("quantising"):
+        found = _chosen(shaped, samples, floats, request.max_error, activations)
+    with clock.phase("committing to the weights"):
+        prover = build(
+            model=loaded.digest, program=found.program, plan=found.plan.encode(), fidelity=found.fidelity.encode(),
+            visibility=request.visibility,
+        )  # fmt: skip
+    return Compiled(
+        prover=prover, fidelity=found.fidelity, explanation=(*note, *found.explanation), seconds=clock.seconds
+    )  # fmt: skip
+
+
+def rebuild(claimed: VerifierCircuit, loaded: Model, shaped: Model) -> ProverCircuit:
+    """The circuit made again from the model, with the plan and the fidelity report that ``claimed`` carries."""
+    from verifiable.zk.sumcheck.build import build
+
+    program, plan = _program(claimed, shaped)
+    return build(
+        model=loaded.digest, program=program, plan=plan, fidelity=_part(claimed, "fidelity"),
+        visibility=claimed.circuit.visibility,
+    )  # fmt: skip
+
+
+def program_of(claimed: VerifierCircuit, loaded: Model, shaped: Model) -> ModelProgram:
+    """The integer program that this model is proved as under the circuit's own plan."""
+    program, _ = _program(claimed, shaped)
+    return interface(loaded, shaped, program.encode())
+
+
+def computed(program: Program, samples: Sequence[Arrays]) -> Iterator[dict[str, NDArray[np.generic]]]:
+    """The model's outputs as the Program computes them, sample by sample; inputs beyond its range are clamped."""
+    import numpy as np
+
+    from verifiable.model.program.execute import Executor
+    from verifiable.model.program.values import output_values, quantise_inputs
+
+    executor = Executor(program)
+    for start in range(0, len(samples), _BATCH):
+        batch = samples[start : start + _BATCH]
+        integers, _ = quantise_inputs(program, {e.name: np.stack([s[e.name] for s in batch]) for e in program.inputs})
+        values = output_values(program, executor.run_many(integers).outputs, samples=True)
+        yield from ({name: value[i] for name, value in values.items()} for i in range(len(batch)))
+
+
+def prepare(path: Path, dims: Mapping[str, int]) -> tuple[Model, Model]:
+    """The model as given, and as normalised; every defect of it is one error."""
+    from verifiable.model.lower.standard import standard
+    from verifiable.model.normalise import normalise
+    from verifiable.model.onnx_file import Model
+    from verifiable.model.preflight import preflight
+    from verifiable.zk.sumcheck.operators import OPERATORS
+
+    loaded = Model.load(path)
+    plain = standard(loaded)
+    preflight(plain, operators=OPERATORS, dims=dims).require()
+    return loaded, Model.parse(normalise(plain, dims=dims))
+
+
+def check(path: Path, dims: Mapping[str, int], visibility: Visibility) -> Checked:
+    """Every node by its operator, then the whole by making a Program of it with stand-in samples."""
+    from verifiable.model.defects import Defect
+    from verifiable.model.lower.standard import standard
+    from verifiable.model.normalise import normalise
+    from verifiable.model.onnx_file import Model
+    from verifiable.model.preflight import preflight
+    from verifiable.model.quantise import plan_of, program
+    from verifiable.zk.sumcheck.build import require_visible
+    from verifiable.zk.sumcheck.estimate import estimate
+    from verifiable.zk.sumcheck.operators import OPERATORS
+    from verifiable.zk.sumcheck.structure import Structure
+
+    loaded = Model.load(path)
+    plain = standard(loaded)
+    report = replace(preflight(plain, operators=OPERATORS, dims=dims), model=loaded.digest)
+    if report.defects:
+        return Checked(report=report, cost=None)
+    shaped = Model.parse(normalise(plain, dims=dims))
+    samples, _ = samples_of(None, shaped)
+    try:
+        require_visible(visibility)
+        structure = Structure.of(program(shaped.data, plan_of(shaped.data, samples)))
+    except UnsupportedError as error:
+        defect = Defect(where="model", op="", reason=error.message, fix=error.hint)
+        return Checked(report=replace(report, defects=(defect,)), cost=None)
+    return Checked(report=report, cost=estimate(structure))
+
+
+def _chosen(
+    shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], max_error: float | None, activations: str | None
+) -> _Quantised:
+    """The narrowest activations within the error that is allowed. Raises the widest ones' UnsupportedError when none is."""
+    from verifiable.model.quantise.options import Options
+
+    if activations is not None and activations not in ACTIVATIONS:
+        raise UnsupportedError(f"activations {activations[:40]!r} are not known", hint=f"known: {', '.join(ACTIVATIONS)}")
+    refused: list[str] = []
+    for name in ACTIVATIONS if activations is None else (activations,):
+        found = _quantised(shaped, samples, floats, Options(activation_bits=ACTIVATIONS[name]))
+        try:
+            found.fidelity.require(max_error)
+        except UnsupportedError as error:
+            refused.append(f"{name} activations: {error.message}")
+            if name == activations or name == list(ACTIVATIONS)[-1] or found.plan.options is None:
+                raise
+            continue
+        return replace(found, explanation=(*found.explanation, *(f"not with {line}" for line in refused)))
+    raise AssertionError("the last choice returns or raises")
+
+
+def _quantised(shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], options: Options) -> _Quantised:
+    from verifiable.model.fidelity import measure
+    from verifiable.model.quantise import plan_of, program, saturation
+
+    plan = plan_of(shaped.data, samples, options)
+    made = program(shaped.data, plan)
+    clamped = saturation(made, samples)
+    form = (
+        "quantised already: its own integers are proved"
+        if plan.options is None
+        else f"weights of {options.weight_bits} bits per output channel, activations of {options.activation_bits} bits"
+    )
+    return _Quantised(
+        plan=plan,
+        program=made,
+        fidelity=measure(floats, list(computed(made, samples))),
+        explanation=(form, f"{clamped.clamped:,} of {clamped.values:,} values saturate on these samples"),
+    )
+
+
+def _program(claimed: VerifierCircuit, shaped: Model) -> tuple[Program, bytes]:
+    from verifiable.model.quantise import program
+    from verifiable.model.quantise.plan import Plan
+
+    plan = _part(claimed, "plan")
+    return program(shaped.data, Plan.parse(plan)), plan
+
+
+def _part(claimed: VerifierCircuit, role: str) -> bytes:
+    if role not in claimed.parts:
+        raise MalformedError(f"circuit: it has no part {role!r}, so it is none of sumcheck's")
+    return claimed.parts[role]
