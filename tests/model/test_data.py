@@ -11,6 +11,7 @@ import pickle
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -401,6 +402,25 @@ def test_samples_have_one_more_axis(suffix: str, tmp_path: Path) -> None:
     assert [s["x"].array().tolist() for s in read_samples(path, X23)] == stacked.tolist()
     path.write_bytes(as_bytes(VALUES, suffix))
     assert [s["x"].array().tolist() for s in read_samples(path, X23)] == [VALUES.tolist()]
+
+
+def test_answers_beside_the_inputs_are_left_aside_and_nothing_else_is() -> None:
+    def npz(**arrays: np.ndarray[Any, Any]) -> bytes:
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)
+        return stream.getvalue()
+
+    stacked = np.stack([VALUES, VALUES])
+    for name, answers in (("label", np.arange(2)), ("target", np.ones(2)), ("labels", np.array(["a", "b"]))):
+        assert len(parse_samples(npz(x=stacked, **{name: answers}), ".npz", X23)) == 2
+    refused(npz(x=VALUES, label=np.arange(2)), X23, "'label' is not known", suffix=".npz")
+    for other in ("Label", "weights"):
+        with pytest.raises(MalformedError, match="is not known to the model"):
+            parse_samples(npz(x=stacked, **{other: np.arange(2)}), ".npz", X23)
+    named = [info("int64", 1, name="label")]
+    assert len(parse_samples(npz(label=np.zeros((3, 1), np.int64)), ".npz", named)) == 3
+    with pytest.raises(MalformedError, match="'label' is missing"):
+        parse_samples(npz(target=np.zeros((3, 1), np.int64)), ".npz", named)
 
 
 def test_json_samples_as_a_list() -> None:

@@ -56,8 +56,8 @@ def parse_npy(data: bytes, what: str) -> Array:
     return _checked_bool(array.astype(dtype.newbyteorder("=")), what)
 
 
-def parse_npz(data: bytes, names: Collection[str], what: str, *, max_size: int) -> dict[str, Array]:
-    """The arrays in an .npz file, which must have exactly ``names``. Raises MalformedError.
+def parse_npz(data: bytes, names: Collection[str], what: str, *, max_size: int, aside: Collection[str] = ()) -> dict[str, Array]:
+    """The arrays in an .npz file, which must have exactly ``names``, and may have those ``aside``, unread. Raises MalformedError.
 
     Sizes are judged as declared, before anything is unpacked; what unpacks to more than it declares is refused by zipfile.
     """
@@ -67,6 +67,8 @@ def parse_npz(data: bytes, names: Collection[str], what: str, *, max_size: int) 
         if len({member.filename for member in members}) != len(members):
             raise MalformedError(f"{what}: two arrays of one name")
         found = {member.filename.removesuffix(".npy"): member for member in members}
+        found = {name: member for name, member in found.items() if name in names or name not in aside}
+        members = list(found.values())
         check_names(found, names, what)
         if (total := sum(member.file_size for member in members)) > max_size:
             raise MalformedError(f"{what}: unpacks to {total:,} bytes, more than the {max_size:,} allowed")

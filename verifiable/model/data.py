@@ -6,7 +6,7 @@ JSON is ``{name: nested list}``, or a bare nested list where there is one input;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ FORMATS = (".json", ".npz", ".npy", ".safetensors")
 MAX_SIZE = 1 << 30
 MAX_JSON_SIZE = 1 << 26
 MAX_SAMPLES = 100_000
+#: Arrays of an .npz of samples that are the answers to them, where the model has no input of that name.
+ANSWERS = ("label", "labels", "target", "targets")
 
 
 def read_tensors(path: Path, infos: Sequence[TensorInfo], *, what: str = "input") -> dict[str, Tensor]:
@@ -37,6 +39,7 @@ def read_tensors(path: Path, infos: Sequence[TensorInfo], *, what: str = "input"
 
 def read_samples(path: Path, infos: Sequence[TensorInfo], *, what: str = "calibration data") -> list[dict[str, Tensor]]:
     """Samples for calibration: arrays with one more leading axis, or a JSON list of samples; one sample alone will do.
+    In an .npz, :data:`ANSWERS` are left aside.
 
     Raises MalformedError.
     """
@@ -107,7 +110,7 @@ def _json_samples(value: Any, infos: Sequence[TensorInfo], what: str) -> list[Sa
 
 
 def _stacked(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -> list[Sample]:
-    found = _arrays(data, suffix, infos, what)
+    found = _arrays(data, suffix, infos, what, aside=ANSWERS)
     if all(found[info.name].ndim == len(info.shape) for info in infos):
         found = {name: array[None] for name, array in found.items()}
     counts = {len(array) if array.ndim else -1 for array in found.values()}
@@ -119,12 +122,14 @@ def _stacked(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -
     return [{info.name: _tensor(found[info.name][i], info, _where(wheres[i], info)) for info in infos} for i in range(count)]
 
 
-def _arrays(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -> dict[str, NDArray[np.generic]]:
+def _arrays(
+    data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str, *, aside: Collection[str] = ()
+) -> dict[str, NDArray[np.generic]]:
     names = [info.name for info in infos]
     if suffix == ".npy":
         return {_only(infos, what).name: arrays.parse_npy(data, what)}
     if suffix == ".npz":
-        return arrays.parse_npz(data, names, what, max_size=MAX_SIZE)
+        return arrays.parse_npz(data, names, what, max_size=MAX_SIZE, aside=aside)
     if suffix == ".safetensors":
         return arrays.parse_safetensors(data, names, what)
     raise MalformedError(f"{what}: format {shown(suffix)} is none of {', '.join(FORMATS)}")
