@@ -8,13 +8,16 @@ import json
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from tests.cli.conftest import Made, Run
+from verifiable.digest import Digest
 from verifiable.keys.signer import generate
+from verifiable.model.fidelity import Fidelity
 from verifiable.receipt import Receipt, make_receipt
 from verifiable.zk import directory
 from verifiable.zk.circuit import Circuit
@@ -192,6 +195,12 @@ def test_audit_rederives_the_id(made: Made, checkout: Path) -> None:
     right = made.run("audit", made.circuit, "--model", made.model, "--calibration", made.calibration)
     assert right.code == 0, right.err
     assert right.out.strip() == made.id
+    document = made.run("audit", made.circuit, "--model", made.model, "--calibration", made.calibration, "--json").json
+    assert document["fidelity"]["measured"] == document["fidelity"]["reported"]
+    held_out = made.run("audit", made.circuit, "--model", made.model, "--calibration", made.calibration.with_name("heldout.npz"))
+    assert held_out.code == 0, held_out.err
+    lines = [line.split() for line in held_out.err.splitlines() if line.startswith("  ")]
+    assert [line[:3] for line in lines[1:]] == [["reported", "logits", "64"], ["measured", "logits", "113"]]
     wrong = made.run("audit", made.circuit, "--model", checkout / "models" / "linear-diabetes" / "model.onnx")
     assert wrong.code == 1
     assert "model" in wrong.err
@@ -215,6 +224,42 @@ def test_a_circuit_of_other_weights_under_this_models_name_fails_the_audit(made:
     result = made.run("audit", forged, "--model", made.model)
     assert result.code == 1
     assert "another program" in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": "accuracy"}, "not of this circuit's outputs"),
+        ({"max_abs_error": 0.011, "mean_abs_error": 0.01}, "is off by"),
+        ({"mean_abs_error": 1e-9}, "on average"),
+        ({"max_abs_error": 9.0}, None),
+    ],
+)
+def test_a_fidelity_report_that_flatters_fails_the_audit(
+    made: Made, tmp_path: Path, change: dict[str, Any], reason: str | None
+) -> None:
+    """The attack: the honest circuit with a report of its maker's invention, under an id of its own."""
+    forged = tmp_path / "forged"
+    shutil.copytree(made.circuit, forged)
+    circuit = Circuit.parse((made.circuit / "circuit.json").read_bytes())
+    honest = Fidelity.parse((made.circuit / "parts" / "fidelity").read_bytes())
+    lie = dataclasses.replace(honest, outputs=(dataclasses.replace(honest.outputs[0], **change),)).encode()
+    part = dataclasses.replace(circuit.parts["fidelity"], digest=Digest.of(lie), size=len(lie))
+    (forged / "parts" / "fidelity").write_bytes(lie)
+    (forged / "circuit.json").write_bytes(dataclasses.replace(circuit, parts={**circuit.parts, "fidelity": part}).encode())
+    result = made.run("audit", forged, "--model", made.model, "--calibration", made.calibration)
+    assert result.code == (0 if reason is None else 1), result.err
+    assert reason is None or reason in result.err
+
+
+def test_samples_that_the_circuit_cannot_take_are_counted(made: Made, tmp_path: Path) -> None:
+    samples = np.load(made.calibration)["features"][:3] * np.array([1, 1000, 1], np.float32)[:, None, None]
+    np.savez(tmp_path / "some.npz", features=samples)
+    result = made.run("audit", made.circuit, "--model", made.model, "--calibration", tmp_path / "some.npz")
+    assert result.code == 0, result.err
+    assert "samples outside the circuit's range, not measured: 1" in result.err
+    np.savez(tmp_path / "none.npz", features=samples * 1000)
+    assert made.run("audit", made.circuit, "--model", made.model, "--calibration", tmp_path / "none.npz").code == 65
 
 
 def test_run_shows_integers_beside_floats(made: Made) -> None:
