@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError
 from verifiable.zk.circuit import TensorSpec
-from verifiable.zk.quantise import dequantise, quantise
+from verifiable.zk.quantise import quantise, values
 
 BOUND = 2**52
 
@@ -66,4 +66,4 @@ def test_shape_and_dtype_must_be_the_circuits() -> None:
 
 
 def test_back_to_values() -> None:
-    assert dequantise(Tensor.from_array(np.array([3, -5])), 0.5).tolist() == [1.5, -2.5]
+    assert values(Tensor.from_array(np.array([3, -5])), 0.5).tolist() == [1.5, -2.5]
