@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.model.lower.models import Quantised, static
 from tests.model.quantise.cases import Sample, compare, normalised, quantised, samples
 from tests.model.quantise.networks import FAMILIES, Net, mobilenet
-from verifiable.errors import UnsupportedError
+from verifiable.encoding.tensor import Tensor
+from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.lower.lowering import is_quantised
 from verifiable.model.lower.places import centred
 from verifiable.model.lower.standard import standard
@@ -23,12 +24,15 @@ from verifiable.model.lower.states import Quantised as QuantisedState
 from verifiable.model.lower.walk import Walk
 from verifiable.model.normalise import normalise
 from verifiable.model.onnx_file import Model
+from verifiable.model.program.bounds import bounds
 from verifiable.model.program.execute import Execution, Executor, execute
 from verifiable.model.program.ir import Output, Program
 from verifiable.model.program.ops import Requantise, sources
 from verifiable.model.program.values import quantise_inputs
 from verifiable.model.quantise.normalised import analysed
 from verifiable.model.runtime import FloatModel
+from verifiable.zk.circuit import TensorSpec
+from verifiable.zk.quantise import quantise
 
 
 def lowered(data: bytes) -> tuple[Program, bytes]:
@@ -227,14 +231,47 @@ def test_moves_of_quantised_integers() -> None:
     assert steps_apart(data, samples(data, 20)).max() == 0
 
 
-def test_inputs_saturate_as_quantize_linear_does() -> None:
+def relu_of(scale: float, zero: int) -> bytes:
     net = Quantised()
-    data = net.model([1, 4], net.qdq(net.op("Relu", net.qdq("x", 0.5, np.uint8(10))), 0.5, np.uint8(0)))
-    program, onnx_bytes = lowered(data)
-    values = np.float32([[-1e9, 1e9, 0.25, 0.75]])
+    return net.model([1, 4], net.qdq(net.op("Relu", net.qdq("x", scale, np.uint8(zero))), scale, np.uint8(0)))
+
+
+def test_inputs_saturate_as_quantize_linear_does() -> None:
+    program, onnx_bytes = lowered(relu_of(0.5, 10))
+    values = np.float32([[-1e9, 1e9, 0.3, 0.75]])
     (compared,) = compare(program, onnx_bytes, [{"x": values}]).values()
     assert (compared.found == compared.expected).all()
     assert quantise_inputs(program, {"x": values})[1] == 2
+
+
+def test_an_input_is_rounded_as_a_circuit_rounds_it() -> None:
+    """Halves away from zero, which QuantizeLinear rounds to even: one step apart, there only."""
+    program, onnx_bytes = lowered(relu_of(0.5, 100))
+    halves = np.float32([[0.25, 0.75, 1.25, 1.75]])
+    (compared,) = compare(program, onnx_bytes, [{"x": halves}]).values()
+    assert (compared.found / 0.5).tolist() == [[[1, 2, 3, 4]]]
+    assert (compared.expected / 0.5).tolist() == [[[0, 2, 2, 4]]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 255), st.floats(2.0**-20, 2.0**20, width=32))
+def test_the_boundary_is_that_of_circuits(seed: int, zero: int, scale: float) -> None:
+    """No zero point at an input or an output: each is a TensorSpec, and gives the integers that the Program is run on."""
+    program, _ = lowered(relu_of(scale, zero))
+    entry, end = program.inputs[0], program.outputs[0]
+    assert (entry.scale, entry.low, entry.high) == (scale, -zero, 255 - zero)
+    assert (end.scale, bounds(program).values[end.tensor]) == (scale, (0, 255 - zero))
+    spec = TensorSpec(
+        name=entry.name, dtype=entry.dtype, shape=entry.shape, scale=entry.scale, low=entry.low, high=entry.high
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    steps = rng.integers(2 * entry.low, 2 * entry.high + 1, (1, 4)) / 2  # every other one half-way
+    values = np.clip(steps, entry.low, entry.high).astype(np.float32) * np.float32(scale)
+    ours, clamped = quantise_inputs(program, {"x": values})
+    assert clamped == 0
+    assert (quantise(Tensor.from_array(values), spec).array() == ours["x"]).all()
+    with pytest.raises(MalformedError, match="outside the calibrated range"):
+        quantise(Tensor.from_array(np.full((1, 4), np.float32(scale * 300))), spec)
 
 
 def ones(net: Quantised, *shape: int) -> str:

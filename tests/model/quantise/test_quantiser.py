@@ -217,6 +217,28 @@ def test_what_calibration_does_not_cover_is_clamped_and_counted() -> None:
     assert clipped.clamped_inputs > 0
 
 
+@pytest.mark.parametrize(
+    ("scale", "seen", "expected"),
+    [
+        (1.0, [0, 3, 17], (1.0, 0, 31)), (1.0, [-3, 0, 255], (1.0, -4, 255)), (1.0, [0, 0, 1], (1.0, 0, 1)),
+        (1.0, [0, 0, 0], (1.0, 0, 0)), (1.0, [-128, 0, 0], (1.0, -128, 0)), (1 / 255, [0, 254, 255], (1 / 255, 0, 255)),
+    ],
+)  # fmt: skip
+def test_inputs_on_a_grid_are_exact_and_whole_ones_have_all_their_bits(scale: float, seen: list, expected: tuple) -> None:
+    net = Net()
+    onnx = normalised(net.model([1, 3], net.dense("x", 3, 2)))
+    (entry,) = quantised(onnx, [{"x": np.array([seen], np.float64).astype(np.float32) * np.float32(scale)}]).inputs
+    assert (pytest.approx(entry.scale, rel=1e-6), entry.low, entry.high) == expected
+
+
+def test_an_input_has_headroom_since_a_circuit_refuses_what_is_outside() -> None:
+    onnx = normalised(mlp())
+    given = samples(onnx, 10)
+    (entry,) = quantised(onnx, given).inputs
+    highest = max(float(sample["x"].max()) for sample in given)
+    assert highest * 1.09 < entry.high * entry.scale < highest * 1.11
+
+
 def test_saturated_activations_are_counted() -> None:
     net = Net()
     ones = net.constant(np.ones((1, 4), np.float32))

@@ -36,7 +36,7 @@ POST = ("none", "argmax", "softmax", "logsoftmax")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """``integer = round(value / scale)``, half to even, clamped to [low, high]; ``dtype`` is the model's."""
+    """``integer = round(value / scale)``, halves away from zero, within [low, high]; ``dtype`` is the model's."""
 
     name: str
     dtype: str

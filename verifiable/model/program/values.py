@@ -19,7 +19,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 def quantise_inputs(program: Program, values: Arrays) -> tuple[dict[str, NDArray[np.int64]], int]:
     """The integers of each input, clamped to its range, and how many were clamped. One more leading axis is let through.
 
-    ``round_half_even(value / scale)`` in double precision. Raises MalformedError for what is missing or not finite.
+    ``value / scale`` in double precision, rounded with halves away from zero: a circuit's rule for its inputs, which however
+    refuses what this clamps. Raises MalformedError for what is missing or no number.
     """
     integers, clamped = {}, 0
     for entry in program.inputs:
@@ -32,7 +33,10 @@ def quantise_inputs(program: Program, values: Arrays) -> tuple[dict[str, NDArray
 
 def _quantised(entry: Input, value: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     with np.errstate(over="ignore", invalid="ignore"):
-        rounded = np.rint(value.astype(np.float64) / entry.scale)
+        scaled = value.astype(np.float64) / entry.scale
+        whole = np.trunc(scaled)
+        # Adding a half first would round 0.49999999999999994 up; this difference is exact.
+        rounded = whole + np.copysign(np.abs(scaled - whole) >= 0.5, scaled)
     if np.isnan(rounded).any():
         raise MalformedError(f"input {shown(entry.name)}: a value is no number")
     outside = np.count_nonzero((rounded < entry.low) | (rounded > entry.high))

@@ -18,7 +18,7 @@ class Options:
     ``input_bits`` is for images that do not lie on a grid of 2^8 levels in the calibration samples; those are exact. Inputs
     of fewer than four axes have 16: their features share one scale however unlike they are. Layers of at most ``small_layer``
     weights have 16 bits: what is proved of a weight costs the same at any width, and only large layers weigh in a file.
-    ``headroom``: factor on the observed ranges of activations, for values beyond the calibration samples. ``max_rows``: of one
+    ``headroom``: factor on the observed ranges of inputs and activations, for values beyond the samples. ``max_rows``: of one
     table. ``max_pool_area``: an average over at most so many elements is kept as their exact sum.
     """
 

@@ -117,4 +117,4 @@ def _input_grid(name: str, analysis: Analysis, samples: Sequence[Sample], stats:
     if any(name not in sample or np.shape(sample[name]) != shape for sample in samples):
         raise MalformedError(f"calibration data: input {shown(name)} is missing, or not of shape {list(shape)}")
     bits = options.input_bits if len(shape) >= _IMAGE_RANK else _WIDE_INPUT
-    return exact_grid(stats, [sample[name] for sample in samples], bits)
+    return exact_grid(stats, [sample[name] for sample in samples], bits, headroom=options.headroom)

@@ -71,16 +71,20 @@ def grid(stats: Stats, bits: int, *, search: bool = True, headroom: float = 1.0)
     return best
 
 
-def exact_grid(stats: Stats, samples: Sequence[NDArray[np.generic]], bits: int) -> Grid:
-    """For inputs: 2^8 levels from lowest to highest where all samples lie on them, else 2^bits."""
+def exact_grid(stats: Stats, samples: Sequence[NDArray[np.generic]], bits: int, *, headroom: float = 1.0) -> Grid:
+    """For inputs: all integers of so many bits, or 2^8 levels from lowest to highest, where all samples lie on them; else 2^bits.
+
+    A circuit refuses what lies outside of them.
+    """
     values = [np.asarray(sample, np.float64) for sample in samples]
     if all(bool((value == np.rint(value)).all()) for value in values) and max(-stats.low, stats.high) < 1 << 15:
-        return Grid(scale=1.0, low=min(math.floor(stats.low), 0), high=max(math.ceil(stats.high), 0))
+        first, last = math.floor(stats.low), max(math.ceil(stats.high), 0)
+        return Grid(scale=1.0, low=-(1 << (-first - 1).bit_length()) if first < 0 else 0, high=(1 << last.bit_length()) - 1)
     low, high = min(stats.low, 0.0), max(stats.high, 0.0)
     scale = (high - low) / 255 or 1.0
     if all(float(np.abs(value / scale - np.rint(value / scale)).max()) < 1e-3 for value in values):
         return Grid(scale=scale, low=round(low / scale), high=round(high / scale))
-    return grid(stats, bits, search=False)
+    return grid(stats, bits, search=False, headroom=headroom)
 
 
 def _levels(low: float, high: float, bits: int) -> Grid:
