@@ -90,6 +90,43 @@ def depthwise(seed: int = 0) -> Program:
     return m.done(m.conv(m.relu(m.conv(0, 3, groups=3)), 2, kernel=(1, 1), pads=(0, 0, 0, 0)))
 
 
+def groups_of_three(seed: int = 0) -> Program:
+    """Neither the groups nor the channels of one are a power of two."""
+    m = Maker(seed, 2, 9, 4, 5)
+    x = m.relu(m.conv(0, 15, kernel=(2, 3), pads=(1, 0, 0, 1), groups=3))
+    return m.done(m.conv(x, 10, kernel=(1, 1), strides=(2, 1), pads=(0, 0, 0, 0), groups=5))
+
+
+def separable(seed: int = 0) -> Program:
+    """Depthwise with two outputs for each channel, then pointwise."""
+    m = Maker(seed, 1, 5, 6, 6)
+    x = m.relu(m.conv(0, 10, strides=(2, 2), groups=5))
+    return m.done(m.relu(m.conv(x, 7, kernel=(1, 1), pads=(0, 0, 0, 0))))
+
+
+def tied(seed: int = 0, shift: int = 5) -> Program:
+    """Accumulators that are ties every few cells, of both parities, beside a layer that shares its table and has none."""
+    m = Maker(seed, 3, 5)
+    weight = m.constant(m.rng.integers(-7, 8, size=(6, 5)).astype(np.int8))
+    ones, none = m.constant(np.full(6, 1 << (shift - 3))), m.constant(np.zeros(6, np.int64))
+    t = m.add(Dense(source=0, weight=weight, multiplier=ones, bias=none))
+    odd = m.add(Combine(sources=(t,), coefficients=(1,), constant=1))
+    rounded = m.rounded(odd, shift)
+    values = tabulate(lambda y: y, rounded, scale_in=1.0, scale_out=1.0, clamp=(-99, 99), where="tied", max_rows=1 << 18)
+    return m.done(m.requantise(t, shift, values), m.requantise(odd, shift, values), t)
+
+
+def tied_digits(seed: int = 0) -> Program:
+    """A remainder of several digits, the last one shorter."""
+    return tied(seed, shift=19)
+
+
+def constant_pool(seed: int = 0) -> Program:
+    m = Maker(seed, 1, 3, 5, 4)
+    pool = SumPool(source=m.relu(m.conv(0, 3)), kernel=(3, 2), strides=(2, 2), pads=(1, 0, 1, 1), multiplier=0, bias=-5)
+    return m.done(m.add(pool))
+
+
 def grouped(seed: int = 0) -> Program:
     m = Maker(seed, 1, 6, 4, 5)
     return m.done(m.relu(m.conv(0, 12, groups=3)))
@@ -149,7 +186,25 @@ def input_is_output(seed: int = 0) -> Program:
 
 
 ALL: dict[str, Callable[[int], Program]] = {
-    f.__name__: f for f in (mlp, rows, convs, depthwise, grouped, pooled, largest, residual, moved, scaled, input_is_output)
+    f.__name__: f
+    for f in (
+        mlp,
+        rows,
+        convs,
+        depthwise,
+        grouped,
+        groups_of_three,
+        separable,
+        tied,
+        tied_digits,
+        constant_pool,
+        pooled,
+        largest,
+        residual,
+        moved,
+        scaled,
+        input_is_output,
+    )
 }
 
 

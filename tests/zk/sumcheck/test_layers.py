@@ -15,7 +15,7 @@ from tests.zk.sumcheck.liars import Forgetful, Liar, extension, random_ext
 from verifiable.errors import MalformedError, ProofError
 from verifiable.zk.sumcheck import field, layers, layers_prover, sumcheck_plain, sumcheck_prover
 from verifiable.zk.sumcheck.layers import Claim, Convolution, split
-from verifiable.zk.sumcheck.maps import covered, log_padded, select, window
+from verifiable.zk.sumcheck.maps import block_diagonal, covered, log_padded, select, window
 from verifiable.zk.sumcheck.reader import Reader
 from verifiable.zk.sumcheck.transcript import Transcript
 from verifiable.zk.sumcheck.writer import Writer
@@ -176,23 +176,28 @@ def conv_case(
         counts.append(max(1, (n + 2 * p - d * (k - 1) - 1) // s + 1))
         axes.append(window(size=n, outputs=counts[-1], kernel=k, stride=s, dilation=d, pad=p))
     shape = Convolution(
-        log_groups=log_padded(groups), log_out=log_padded(out), log_in=log_padded(inside), height=axes[0], width=axes[1]
+        log_out=log_padded(groups * out),
+        log_in=log_padded(groups * inside),
+        height=axes[0],
+        width=axes[1],
+        groups=block_diagonal(groups=groups, out=groups * out, inside=groups * inside) if groups > 1 else None,
     )
-    weights = padded(rng.integers(-(2**31), 2**31, size=(groups, out, inside, *kernel)))
-    # Whatever padded cells of the input hold is never read: by the maps (rows, columns) or with weight zero (channels).
-    inputs = rng.integers(-128, 128, size=padded(np.zeros((batch, groups, inside, *size))).shape)
-    result = np.zeros((len(inputs), *weights.shape[:2], *(1 << axis.log_outputs for axis in axes)), dtype=object)
+    weights = padded(rng.integers(-(2**31), 2**31, size=(groups * out, inside, *kernel)))
+    # Whatever padded cells of the input hold is never read: by the maps (rows, columns, channels) or with weight zero (channels).
+    inputs = rng.integers(-128, 128, size=padded(np.zeros((batch, groups * inside, *size))).shape)
+    result = np.zeros((len(inputs), len(weights), *(1 << axis.log_outputs for axis in axes)), dtype=object)
     for y, x, i, j in itertools.product(*(range(c) for c in counts), *(range(k) for k in kernel)):
         h, w = (at * s + tap * d - p for at, tap, s, d, p in zip((y, x), (i, j), stride, dilation, pad, strict=True))
         if 0 <= h < size[0] and 0 <= w < size[1]:
-            result[..., y, x] += np.einsum("goc,bgc->bgo", weights[..., i, j].astype(object), inputs[..., h, w].astype(object))
-    merged_w = weights.reshape(-1, *weights.shape[2:])
-    merged_q = inputs.reshape(len(inputs), -1, *inputs.shape[3:])
+            for o in range(groups * out):
+                first = o // out * inside
+                read = inputs[:, first : first + inside, h, w].astype(object)
+                result[:, o, y, x] += read @ weights[o, :inside, i, j].astype(object)
     return (
-        merged_w,
-        merged_q,
+        weights,
+        inputs,
         claim_on(result, rng),
-        lambda writer, c: layers_prover.prove_conv(writer, c, shape, merged_w, merged_q),
+        lambda writer, c: layers_prover.prove_conv(writer, c, shape, weights, inputs),
         lambda reader, c: layers.verify_conv(reader, c, shape),
     )
 
@@ -204,7 +209,9 @@ ones_or_twos = st.tuples(st.integers(1, 2), st.integers(1, 3))
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([1, 2, 3]),
-    st.sampled_from([(1, 3, 2), (1, 1, 5), (1, 2, 1), (2, 1, 1), (3, 1, 1), (5, 1, 1), (3, 2, 2), (2, 4, 1), (2, 1, 4)]),
+    st.sampled_from(
+        [(1, 3, 2), (1, 1, 5), (1, 2, 1), (2, 1, 1), (3, 1, 1), (5, 1, 1), (3, 2, 2), (2, 4, 1), (2, 1, 4), (3, 3, 5), (7, 2, 1)]
+    ),
     pairs,
     pairs,
     ones_or_twos,
@@ -229,7 +236,7 @@ def test_conv(batch, channels, size, kernel, stride, dilation, pad, seed) -> Non
     check_true(accepted(prove, verify, claim), weights, inputs)
 
 
-@pytest.mark.parametrize("channels", [(1, 2, 3), (3, 1, 1), (2, 2, 2)])
+@pytest.mark.parametrize("channels", [(1, 2, 3), (3, 1, 1), (2, 2, 2), (2, 3, 3)])
 def test_conv_lies(channels: tuple[int, int, int]) -> None:
     groups, out, inside = channels
     *_, claim, prove, verify = conv_case(np.random.default_rng(3), batch=2, groups=groups, out=out, inside=inside, pad=(1, 1))
@@ -255,7 +262,6 @@ def test_a_padded_position_cannot_reach_an_output() -> None:
     changed[:, :, 5:, :] += 1
     changed[:, :, :, 3:] -= 1
     shape = Convolution(
-        log_groups=0,
         log_out=1,
         log_in=1,
         height=window(size=5, outputs=5, kernel=3, pad=1),

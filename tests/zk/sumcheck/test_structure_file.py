@@ -88,6 +88,9 @@ def changed(path: str, value: object, name: str = "mlp") -> bytes:
         ("tables/0/runs", [], MalformedError),
         ("tables/0/low", str((1 << 62) - 2), MalformedError),
         ("tables", [{"low": str(i), "runs": [[0, 0, 1 << 21]]} for i in range(9)], MalformedError),  # 2^24 rows and more
+        ("ties", [0], MalformedError),  # no Requantise
+        ("ties", [99], MalformedError),
+        ("ties", [True], MalformedError),
         ("maxima", [{"operation": 0, "low": "0", "logSize": 4}], MalformedError),
     ],
 )  # fmt: skip

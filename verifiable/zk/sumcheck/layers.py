@@ -8,11 +8,11 @@ there).
 
 dense    t(b, o)          = sum_s  W(o, s) q(b, s)
 matmul   c(b, m, n)       = sum_k  A(b, m, k) B(b, k, n)
-conv     t(b, g o, y, x)  = sum_{c, i, j}  W(g o, c, i, j) q(b, g c, y s + i d - p, x s + j d - p)
+conv     t(b, o, y, x)    = sum_{c, i, j}  W(o, c, i, j) q(b, c, y s + i d - p, x s + j d - p)
 select   t(b, ...)        = sum over taps of q at public positions: pooling sums, slices, pads, concatenations, upsampling
 
-In a convolution the group g is shared by both sides; a depthwise one has one o and one c per group, an ordinary one has one
-group.
+A grouped convolution is one whose W is zero where o and c are of two groups. Only the rest is committed, [o, c of the group];
+the full W is a selection of it. A depthwise convolution has one o and one c per group.
 """
 
 from __future__ import annotations
@@ -38,17 +38,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convolution:
-    """The public shape of a convolution; logs of padded sizes. Output channels are (group, out), input channels (group, inside).
+    """The public shape of a convolution; logs of padded sizes. ``groups``: :func:`.maps.block_diagonal`, None for one group."""
 
-    For a grouped convolution, ``out`` and ``inside`` per group must be powers of two themselves, or a tensor's channel axis would
-    not split into these variables; any number of groups will do.
-    """
-
-    log_groups: int
     log_out: int
     log_in: int
     height: AxisMap
     width: AxisMap
+    groups: AxisMap | None = None
 
     @property
     def log_inner(self) -> int:
@@ -57,8 +53,14 @@ class Convolution:
 
     @property
     def log_outputs(self) -> int:
-        """Variables of (group, out, y, x)."""
-        return self.log_groups + self.log_out + self.height.log_outputs + self.width.log_outputs
+        """Variables of (out, y, x)."""
+        return self.log_out + self.height.log_outputs + self.width.log_outputs
+
+    @property
+    def log_weights(self) -> int:
+        """Variables of (out, inside of one group, i, j)."""
+        channels = self.log_out + self.log_in if self.groups is None else self.groups.log_inputs
+        return channels + self.height.log_taps + self.width.log_taps
 
 
 def verify_dense(reader: Reader, claim: Claim, *, log_out: int, log_in: int) -> tuple[Claim, Claim]:
@@ -78,23 +80,26 @@ def verify_matmul(reader: Reader, claim: Claim, *, log_rows: int, log_inner: int
 
 
 def verify_conv(reader: Reader, claim: Claim, shape: Convolution) -> tuple[Claim, Claim]:
-    """A claim on t at (r_b, r_g, r_o, r_y, r_x) to claims on W at (g, r_o, c, i, j) and q at (r_b, g, c, h, w).
+    """A claim on t at (r_b, r_o, r_y, r_x) to claims on W at (o, c, i, j) and q at (r_b, c, h, w).
 
-    1. The sum over (g, c, i, j), weighted by eq(r_g, g), leaves a claim on W and one on the window view of q.
-    2. The latter is a selection: the sum over (h, w), weighted by the public maps.
+    1. The sum over (c, i, j) leaves a claim on the full W and one on the window view of q.
+    2. With groups, the former is a selection of the committed W: a sum over (o, c), weighted by a public map.
+    3. The latter is a selection of q: a sum over (h, w), weighted by public maps.
 
-    Raises ProofError if either does not hold.
+    Raises ProofError if one does not hold.
     """
     log_batch = len(claim.point) - shape.log_outputs
     height, width = shape.height, shape.width
-    sizes = (log_batch, shape.log_groups, shape.log_out, height.log_outputs, width.log_outputs)
-    batch, groups, out, y, x = split(claim.point, *sizes)
-    point, weights, view = verify_product(reader, "conv", claim.value, shape.log_groups + shape.log_inner, groups)
-    group, inside, i, j = split(point, shape.log_groups, shape.log_in, height.log_taps, width.log_taps)
-    selected = Claim(point=batch + group + inside + y + x, value=view)
-    kept = log_batch + shape.log_groups + shape.log_in
-    inputs = verify_select(reader, selected, [height, width], [i, j], log_kept=kept)
-    return Claim(point=group + out + inside + i + j, value=weights), inputs
+    batch, out, y, x = split(claim.point, log_batch, shape.log_out, height.log_outputs, width.log_outputs)
+    point, weights, view = verify_product(reader, "conv", claim.value, shape.log_inner)
+    inside, i, j = split(point, shape.log_in, height.log_taps, width.log_taps)
+    channels = Claim(point=out + inside, value=weights)
+    if shape.groups is not None:
+        full = Claim(point=out, value=weights)
+        channels = verify_select(reader, full, [shape.groups], [inside], log_kept=0)
+    selected = Claim(point=batch + inside + y + x, value=view)
+    inputs = verify_select(reader, selected, [height, width], [i, j], log_kept=log_batch + shape.log_in)
+    return Claim(point=channels.point + i + j, value=channels.value), inputs
 
 
 def verify_select(

@@ -38,26 +38,37 @@ def prove_matmul(writer: Writer, claim: Claim, left: Table, right: Table) -> tup
 
 
 def prove_conv(writer: Writer, claim: Claim, shape: Convolution, weights: Table, inputs: Table) -> tuple[Claim, Claim]:
-    """``weights`` (groups * out, inside, kernel rows, kernel columns), ``inputs`` (batch, groups * inside, height, width).
+    """``weights`` (out, inside of one group, kernel rows, kernel columns), ``inputs`` (batch, inside, height, width).
 
     The inverse of :func:`.layers.verify_conv`.
     """
     height, width = shape.height, shape.width
     log_batch = len(claim.point) - shape.log_outputs
-    sizes = (log_batch, shape.log_groups, shape.log_out, height.log_outputs, width.log_outputs)
-    batch, groups, out, y, x = split(claim.point, *sizes)
-    grouped = weights.reshape(1 << shape.log_groups, 1 << shape.log_out, -1)
-    kernels = _at(grouped.transpose(1, 0, 2), out)
+    batch, out, y, x = split(claim.point, log_batch, shape.log_out, height.log_outputs, width.log_outputs)
     planes = _at(inputs, batch)
     view = _windows(planes, shape, tables.eq_table(y), tables.eq_table(x))
-    point, value, _ = prove_product(writer, "conv", claim.value, kernels, view, weights=groups)
-    group, inside, i, j = split(point, shape.log_groups, shape.log_in, height.log_taps, width.log_taps)
+    point, value, _ = prove_product(writer, "conv", claim.value, _kernels(weights, shape, out), view)
+    inside, i, j = split(point, shape.log_in, height.log_taps, width.log_taps)
+    channels = Claim(point=out + inside, value=value)
+    if shape.groups is not None:
+        # The kernel's axes stay; they come last here, and first where a selection keeps them.
+        compact = _at(weights.reshape(1 << shape.groups.log_inputs, -1).T, i + j)
+        at, value = _prove_selection(writer, compact, [_vector(shape.groups, out, inside)])
+        channels = Claim(point=at, value=value)
     plane = planes
-    for coordinate in group + inside:
+    for coordinate in inside:
         plane = tables.fold(plane, coordinate)
     at, found = _prove_selection(writer, plane, [_vector(height, y, i), _vector(width, x, j)])
-    inputs_claim = Claim(point=batch + group + inside + at, value=found)
-    return Claim(point=group + out + inside + i + j, value=value), inputs_claim
+    return Claim(point=channels.point + i + j, value=channels.value), Claim(point=batch + inside + at, value=found)
+
+
+def _kernels(weights: Table, shape: Convolution, out: Point) -> Array:
+    """The full W at the output channels' point, flat over (inside, i, j)."""
+    if shape.groups is None:
+        return _at(weights, out)
+    compact = field.lift(canonical(weights.reshape(-1)))
+    rows = maps.weigh(shape.groups, tables.eq_table(out), None)
+    return _mapped(compact, shape.groups, rows, 1 << (shape.height.log_taps + shape.width.log_taps))
 
 
 def prove_select(

@@ -5,30 +5,31 @@ Both parties derive it from the public structure and the number of samples; no m
 
 A tensor [samples, d_1, ...] is padded per axis to powers of two. Padded samples repeat the last one. Other padded cells hold
 what the same operations make of them: they satisfy every constraint, and no real cell reads one, for weights are zero and
-public maps name nothing there. T holds, for each Requantise, the results and the digits of the remainders, the maxima, and how
-often each table's rows are used; blocks are stacked in descending size, so each is aligned. W holds multiplier x weight and
-bias of each layer.
+public maps name nothing there. T holds, for each Requantise, the results and the digits of the remainders (where it can meet a
+tie, beside each digit whether all are zero so far), the maxima, and how often each table's rows are used; blocks are stacked in
+descending size, so each is aligned. W holds multiplier x weight and bias of each layer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifiable.errors import MalformedError
 from verifiable.model.program.ops import Conv, Dense, Maximum, Requantise, Scale, Shape
-from verifiable.zk.sumcheck import commitment, field, logup
-from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
+from verifiable.zk.sumcheck import commitment, logup
 from verifiable.zk.sumcheck.layers import Convolution
-from verifiable.zk.sumcheck.maps import log_padded, window
+from verifiable.zk.sumcheck.lookups import FirstDigit, Lookup, Mapped, MappedEven, NextDigit, Range
+from verifiable.zk.sumcheck.maps import block_diagonal, log_padded, window
 from verifiable.zk.sumcheck.soundness import LOG_BLOWUP, LOG_FIELD, QUERIES, opening_bits
 from verifiable.zk.sumcheck.structure import Structure
 
 MAX_SAMPLES = 1 << 16
 _DIGIT_WIDTHS = (4, 6, 8, 10, 12, 16)
 
-#: What a block holds: (operation, "result"), (operation, "digit", j), ("range", width), ("table", t), ("relu", operation),
+#: What a block holds: (operation, "result"), (operation, "digit", j), (operation, "tie", j); how often the rows are used of
+#: ("table", t), ("even", t), ("relu", operation), ("range", width), ("first", width), ("next", width);
 #: (operation, "weight"), (operation, "bias").
 Key = tuple[int | str, ...]
 
@@ -54,20 +55,27 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A block of the table argument, and what its columns are: a lookup's operation and role, or a table's own key."""
+    """A block of the table argument: a lookup's operation and role, or a table's own key.
+
+    ``columns``: for each value that the argument leaves to be shown, the block of T that it is of; None for a column that is
+    nowhere committed. ``table``: the key of the table that it is looked up in, or its own.
+    """
 
     key: Key
+    table: Key
+    columns: tuple[Key | None, ...]
     block: logup.Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """``digits``: the widths of each Requantise's digits, lowest first."""
+    """``digits``: the widths of each Requantise's digits, lowest first. ``lookups``: the tables, in order of their numbers."""
 
     structure: Structure
     log_samples: int
     samples: int
     digits: dict[int, tuple[int, ...]]
+    lookups: dict[Key, Lookup]
     trace: Stack
     weights: Stack
     leaves: tuple[Leaf, ...]
@@ -79,16 +87,20 @@ class Layout:
             raise MalformedError(f"{samples} samples, expected 1 to {MAX_SAMPLES:,}")
         log_samples = log_padded(samples)
         digits = _digits(structure, log_samples)
-        tables = _tables(structure, digits)
+        lookups = _lookups(structure, digits)
+        leaves = _leaves(structure, log_samples, digits, lookups)
+        committed = {column: leaf.block.log_size for leaf in leaves for column in leaf.columns if column is not None}
+        committed |= {(i, "result"): _log_cells(structure, log_samples, i) for i in structure.maxima}
         return cls(
             structure=structure,
             samples=samples,
             log_samples=log_samples,
             digits=digits,
+            lookups=lookups,
             # A Program without any Requantise commits to nothing: an idle block keeps its proof of one form.
-            trace=Stack.of(_trace(structure, log_samples, digits) | {k: b.log_size for k, b in tables.items()} or {("none",): 1}),
+            trace=Stack.of(committed or {("none",): 1}),
             weights=weight_stack(structure),
-            leaves=_leaves(structure, log_samples, digits, tables),
+            leaves=leaves,
         )
 
     def tensor_logs(self, tensor: int) -> tuple[int, ...]:
@@ -126,8 +138,7 @@ def weight_stack(structure: Structure) -> Stack:
             sizes[i, "weight"], sizes[i, "bias"] = log_padded(shape[-1]) + log_padded(given[-1]), log_padded(shape[-1])
         elif isinstance(op, Conv):
             form = convolution(structure, i)
-            sizes[i, "bias"] = form.log_groups + form.log_out
-            sizes[i, "weight"] = sizes[i, "bias"] + form.log_inner
+            sizes[i, "bias"], sizes[i, "weight"] = form.log_out, form.log_weights
         elif isinstance(op, Scale):
             sizes[i, "weight"], sizes[i, "bias"] = (sum(axis_logs(s)) for s in structure.scales[i])
     return Stack.of(sizes or {("none",): 1})
@@ -143,20 +154,12 @@ def convolution(structure: Structure, number: int) -> Convolution:
         for a in (2, 3)
     )
     return Convolution(
-        log_groups=log_padded(op.groups),
-        log_out=log_padded(shape[1] // op.groups),
-        log_in=log_padded(given[1] // op.groups),
+        log_out=log_padded(shape[1]),
+        log_in=log_padded(given[1]),
         height=height,
         width=width,
+        groups=block_diagonal(groups=op.groups, out=shape[1], inside=given[1]) if op.groups > 1 else None,
     )
-
-
-def range_column(point: Sequence[Ext]) -> list[Ext]:
-    """The table 0, 1, 2, ... at a point: linear, so in closed form."""
-    value = field.ZERO
-    for position, coordinate in enumerate(reversed(point)):
-        value = ext_add(value, ext_mul((1 << position, 0), coordinate))
-    return [value]
 
 
 def _log_cells(structure: Structure, log_samples: int, number: int) -> int:
@@ -169,8 +172,9 @@ def _digits(structure: Structure, log_samples: int) -> dict[int, tuple[int, ...]
     cells = {i: 1 << _log_cells(structure, log_samples, i) for i in shifts}
 
     def leaves(width: int) -> int:
-        used = {w for shift in shifts.values() for w in _split(shift, width)}
-        return sum(cells[i] * len(_split(shift, width)) for i, shift in shifts.items()) + sum(1 << w for w in used)
+        digits = {i: _split(shift, width) for i, shift in shifts.items()}
+        used = {_digit_table(structure, i, j, w) for i, widths in digits.items() for j, w in enumerate(widths)}
+        return sum(cells[i] * len(widths) for i, widths in digits.items()) + sum(1 << _digit_lookup(key).log_size for key in used)
 
     best = min(_DIGIT_WIDTHS, key=leaves)
     return {i: _split(shift, best) for i, shift in shifts.items()}
@@ -181,38 +185,66 @@ def _split(shift: int, width: int) -> tuple[int, ...]:
     return (width,) * full + ((rest,) if rest else ())
 
 
-def _tables(structure: Structure, digits: dict[int, tuple[int, ...]]) -> dict[Key, logup.Block]:
-    found: dict[Key, logup.Block] = {}
-    for t, table in enumerate(structure.tables):
-        found["table", t] = logup.Block(log_size=table.log_size, table=len(found) + 1, width=2, rows=table.evaluate)
-    for i, table in structure.maxima.items():
-        found["relu", i] = logup.Block(log_size=table.log_size, table=len(found) + 1, width=2, rows=table.evaluate)
-    for width in sorted({w for widths in digits.values() for w in widths}):
-        found["range", width] = logup.Block(log_size=width, table=len(found) + 1, width=1, rows=range_column)
-    return found
+def _digit_table(structure: Structure, number: int, place: int, width: int) -> Key:
+    kind = ("next" if place else "first") if number in structure.ties else "range"
+    return kind, width
 
 
-def _trace(structure: Structure, log_samples: int, digits: dict[int, tuple[int, ...]]) -> dict[Key, int]:
-    sizes: dict[Key, int] = {}
-    for i, op in enumerate(structure.ops):
-        if isinstance(op, Requantise | Maximum):
-            sizes[i, "result"] = _log_cells(structure, log_samples, i)
-        for j in range(len(digits.get(i, ()))):
-            sizes[i, "digit", j] = sizes[i, "result"]
-    return sizes
+def _digit_lookup(key: Key) -> Lookup:
+    kind, width = key
+    assert isinstance(width, int)
+    if kind == "range":
+        return Range(log_size=width)
+    return FirstDigit(log_size=width) if kind == "first" else NextDigit(log_digits=width)
+
+
+def _result_table(structure: Structure, number: int) -> Key:
+    op = structure.ops[number]
+    if isinstance(op, Requantise):
+        return ("even" if number in structure.ties else "table"), op.table
+    return "relu", number
+
+
+def _lookups(structure: Structure, digits: dict[int, tuple[int, ...]]) -> dict[Key, Lookup]:
+    results = {_result_table(structure, i) for i, op in enumerate(structure.ops) if isinstance(op, Requantise | Maximum)}
+    found: dict[Key, Lookup] = {("table", t): Mapped(table=table) for t, table in enumerate(structure.tables)}
+    found |= {("even", t): MappedEven(table=table) for t, table in enumerate(structure.tables)}
+    found |= {("relu", i): Mapped(table=table) for i, table in structure.maxima.items()}
+    used = {_digit_table(structure, i, j, width) for i, widths in digits.items() for j, width in enumerate(widths)}
+    return {key: lookup for key, lookup in found.items() if key in results} | {key: _digit_lookup(key) for key in sorted(used)}
 
 
 def _leaves(
-    structure: Structure, log_samples: int, digits: dict[int, tuple[int, ...]], tables: dict[Key, logup.Block]
+    structure: Structure, log_samples: int, digits: dict[int, tuple[int, ...]], lookups: dict[Key, Lookup]
 ) -> tuple[Leaf, ...]:
     """Lookups and tables in descending size."""
-    leaves = [Leaf(key=key, block=block) for key, block in tables.items()]
+    numbers = {key: number for number, key in enumerate(lookups, 1)}
+    leaves = [
+        Leaf(
+            key=key,
+            table=key,
+            columns=(key,),
+            block=logup.Block(log_size=lookup.log_size, table=numbers[key], width=lookup.width, rows=lookup.evaluate),
+        )
+        for key, lookup in lookups.items()
+    ]
     for i, op in enumerate(structure.ops):
-        size = _log_cells(structure, log_samples, i)
         if isinstance(op, Requantise | Maximum):
-            number = tables[("table", op.table) if isinstance(op, Requantise) else ("relu", i)].table
-            leaves.append(Leaf(key=(i, "result"), block=logup.Block(log_size=size, table=number, width=2)))
-        for j, width in enumerate(digits.get(i, ())):
-            number = tables["range", width].table
-            leaves.append(Leaf(key=(i, "digit", j), block=logup.Block(log_size=size, table=number, width=1)))
+            size = _log_cells(structure, log_samples, i)
+            for key, table, columns in _looked_up(structure, i, digits.get(i, ())):
+                block = logup.Block(log_size=size, table=numbers[table], width=lookups[table].width)
+                leaves.append(Leaf(key=key, table=table, columns=columns, block=block))
     return tuple(sorted(leaves, key=lambda leaf: -leaf.block.log_size))
+
+
+def _looked_up(structure: Structure, i: int, digits: tuple[int, ...]) -> Iterator[tuple[Key, Key, tuple[Key | None, ...]]]:
+    """Key, table and columns of each of an operation's lookups."""
+    tied = i in structure.ties
+    # A Maximum's second column is max - right: not a block of T either.
+    result: Key | None = (i, "result") if isinstance(structure.ops[i], Requantise) else None
+    last: tuple[Key, ...] = ((i, "tie", len(digits) - 1),) if tied else ()
+    yield (i, "result"), _result_table(structure, i), (None, result, *last)
+    for j, width in enumerate(digits):
+        before: tuple[Key, ...] = ((i, "tie", j - 1),) if tied and j else ()
+        after: tuple[Key, ...] = ((i, "tie", j),) if tied else ()
+        yield (i, "digit", j), _digit_table(structure, i, j, width), ((i, "digit", j), *after, *before)

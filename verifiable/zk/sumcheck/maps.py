@@ -100,6 +100,26 @@ def select(sources: Sequence[int] | Indices, *, size: int, log_outputs: int | No
     )
 
 
+def block_diagonal(*, groups: int, out: int, inside: int) -> AxisMap:
+    """A grouped convolution's weights as a full matrix: (o, c) reads (o, c - first) where c is one of the channels of o's group.
+
+    ``out`` and ``inside``: channels of all groups together. Outputs are o, taps c; the inputs' variables are those of o, then
+    those of the position within a group.
+    """
+    here, within = out // groups, inside // groups
+    outs, places = np.divmod(np.arange(out * within, dtype=np.int64), within)
+    taps = outs // here * within + places
+    order = np.argsort(taps, kind="stable")
+    return AxisMap(
+        outputs=outs[order],
+        taps=taps[order],
+        inputs=((outs << log_padded(within)) + places)[order],
+        log_outputs=log_padded(out),
+        log_taps=log_padded(inside),
+        log_inputs=log_padded(out) + log_padded(within),
+    )
+
+
 def covered(axes: Sequence[AxisMap], points: Sequence[Sequence[Ext]]) -> Ext:
     """The extension of "this output position reads something", at one point per axis (maps without taps).
 

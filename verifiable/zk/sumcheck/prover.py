@@ -20,7 +20,7 @@ from verifiable.zk.sumcheck.layers import Claim, Point
 from verifiable.zk.sumcheck.layout import Key, Layout, Leaf, Stack, axis_logs, convolution
 from verifiable.zk.sumcheck.logup_prover import Witness, prove_logup
 from verifiable.zk.sumcheck.maps import AxisMap
-from verifiable.zk.sumcheck.structure import Structure, Table
+from verifiable.zk.sumcheck.structure import Structure, half_up
 from verifiable.zk.sumcheck.sumcheck_prover import prove_against, prove_product
 from verifiable.zk.sumcheck.verifier import HEADER, Statement, admit, begin, draw_output, evaluate, padded, powers_of
 from verifiable.zk.sumcheck.walk import Walk
@@ -93,7 +93,7 @@ class Prover:
         watch("proving the lookups", 0.3)
         walk = Walk(layout, _Prover(layout, writer, tensors, self))
         if layout.leaves:
-            witnesses = [_witness(self.structure, leaf, columns, multiplicities) for leaf in layout.leaves]
+            witnesses = [_witness(layout, leaf, columns, multiplicities) for leaf in layout.leaves]
             walk.columns(prove_logup(writer, [leaf.block for leaf in layout.leaves], witnesses))
         watch("proving the layers", 0.6)
         for output in self.structure.outputs:
@@ -118,10 +118,13 @@ class Prover:
         """What any operation but a Requantise makes, in padded cells as well."""
         return step(self.executor, self.structure, number, tensors)
 
-    def rounded(self, number: int, op: Requantise, tensors: list[Integers]) -> Integers:  # noqa: ARG002 - liars want to know
+    def rounded(self, number: int, op: Requantise, tensors: list[Integers]) -> Integers:
         """What a Requantise makes."""
         table = self.structure.tables[op.table]
-        return table.values[_quotient(tensors[op.source], op.shift) - table.low]
+        y: Integers = half_up(tensors[op.source], op.shift)
+        if number in self.structure.ties:
+            y = y - (y & (_remainder(tensors[op.source], op.shift) == 0))
+        return table.values[y - table.low]
 
     def outputs(self, tensors: list[Integers], samples: int) -> dict[str, Integers]:
         """The outputs' real cells."""
@@ -137,46 +140,47 @@ class Prover:
             made = tensors[layout.result(i)].ravel()
             if isinstance(op, Requantise):
                 source = tensors[op.source].ravel()
-                columns[i, "result"] = (_quotient(source, op.shift), made)
                 columns |= self.digits(layout, i, op, source)
+                last = layout.digits[i][-1:] and columns[i, "digit", len(layout.digits[i]) - 1][1:2]
+                columns[i, "result"] = (half_up(source, op.shift), made, *last)
             elif isinstance(op, Maximum):
                 right = tensors[op.right].ravel()
                 columns[i, "result"] = (tensors[op.left].ravel() - right, made - right)
         return columns
 
     def digits(self, layout: Layout, number: int, op: Requantise, source: Integers) -> Columns:
-        """The digits of the remainder, lowest first."""
-        rest = (source + (1 << op.shift >> 1)) & ((1 << op.shift) - 1)
+        """The digits of the remainder, lowest first; where there can be ties, each with whether all are zero up to it."""
+        rest = _remainder(source, op.shift)
         columns: Columns = {}
+        before: tuple[Integers, ...] = ()
         for j, width in enumerate(layout.digits[number]):
-            columns[number, "digit", j] = (rest & ((1 << width) - 1),)
+            digit = rest & ((1 << width) - 1)
+            columns[number, "digit", j] = (digit,)
+            if number in self.structure.ties:
+                zero = (digit == 0).astype(np.int64) * (before[0] if before else 1)
+                columns[number, "digit", j] = (digit, zero, *before)
+                before = (zero,)
             rest >>= width
         return columns
 
     def multiplicities(self, layout: Layout, columns: Columns) -> dict[Key, Integers]:
         """How often each row of each table is used."""
-        numbers = {leaf.block.table: leaf for leaf in layout.leaves if leaf.block.rows is not None}
-        counts = {leaf.key: np.zeros(1 << leaf.block.log_size, np.int64) for leaf in numbers.values()}
+        counts = {key: np.zeros(1 << lookup.log_size, np.int64) for key, lookup in layout.lookups.items()}
         for leaf in layout.leaves:
             if leaf.block.rows is None:
-                table = numbers[leaf.block.table]
-                rows = columns[leaf.key][0] - _first(self.structure, table.key)
-                counts[table.key] += np.bincount(rows, minlength=len(counts[table.key]))
+                rows = layout.lookups[leaf.table].rows(columns[leaf.key])
+                counts[leaf.table] += np.bincount(rows, minlength=len(counts[leaf.table]))
         return counts
 
     def trace(self, layout: Layout, columns: Columns, tensors: list[Integers], counts: dict[Key, Integers]) -> Array:
         """T, over F."""
+        values: dict[Key, Integers] = {(i, "result"): tensors[layout.result(i)].ravel() for i in self.structure.maxima}
+        for leaf in layout.leaves:
+            held = columns[leaf.key] if leaf.block.rows is None else (counts[leaf.key],)
+            values |= {key: column for key, column in zip(leaf.columns, held, strict=True) if key is not None}
         table = np.zeros(1 << layout.trace.log_size, np.uint64)
-        for key in layout.trace.blocks:
-            if key in counts:
-                values = counts[key]
-            elif len(key) == 2:
-                values = tensors[layout.result(int(key[0]))].ravel()
-            elif len(key) == 3:
-                values = columns[key][0]
-            else:
-                continue
-            table[layout.trace.slice(key)] = field.from_signed(values)
+        for key, column in values.items():
+            table[layout.trace.slice(key)] = field.from_signed(column)
         return table
 
 
@@ -245,25 +249,11 @@ def _open(writer: Writer, label: str, committed: Committed, stack: Stack, claims
     commit_prover.open(committed, point, value, writer)
 
 
-def _witness(structure: Structure, leaf: Leaf, columns: Columns, counts: dict[Key, Integers]) -> Witness:
+def _witness(layout: Layout, leaf: Leaf, columns: Columns, counts: dict[Key, Integers]) -> Witness:
     if leaf.block.rows is None:
         return Witness(columns=columns[leaf.key])
-    table = _table(structure, leaf.key)
-    keys = np.arange(1 << leaf.block.log_size, dtype=np.int64)
-    return Witness(columns=(keys,) if table is None else (table.keys, table.values), multiplicities=counts[leaf.key])
+    return Witness(columns=layout.lookups[leaf.key].columns(), multiplicities=counts[leaf.key])
 
 
-def _table(structure: Structure, key: Key) -> Table | None:
-    number = int(key[1])
-    if key[0] == "range":
-        return None
-    return structure.tables[number] if key[0] == "table" else structure.maxima[number]
-
-
-def _first(structure: Structure, key: Key) -> int:
-    table = _table(structure, key)
-    return 0 if table is None else table.low
-
-
-def _quotient(source: Integers, shift: int) -> Integers:
-    return (source + (1 << shift >> 1)) >> shift
+def _remainder(source: Integers, shift: int) -> Integers:
+    return (source + (1 << shift >> 1)) & ((1 << shift) - 1)

@@ -18,9 +18,8 @@ from verifiable.errors import UnsupportedError
 from verifiable.model.program import bounds as proving
 from verifiable.model.program.bounds import Class, Classes, Interval
 from verifiable.model.program.ir import Input, Output, Program
-from verifiable.model.program.ops import Conv, Maximum, Op, Requantise, Scale, Shape, SumPool, constants, sources
+from verifiable.model.program.ops import Maximum, Op, Requantise, Scale, Shape, constants, sources
 from verifiable.zk.sumcheck import field
-from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
 
 _ZERO = Class(low=0, high=0)
 
@@ -40,18 +39,12 @@ class Table:
     def keys(self) -> NDArray[np.int64]:
         return self.low + np.arange(len(self.values), dtype=np.int64)
 
-    def evaluate(self, point: list[Ext]) -> list[Ext]:
-        """Both columns at a point; that of the keys is linear in it."""
-        key: Ext = (self.low % field.P, 0)
-        for position, coordinate in enumerate(reversed(point)):
-            key = ext_add(key, ext_mul((1 << position, 0), coordinate))
-        return [key, field.dot_ext(field.lift(field.from_signed(self.values)), field.eq_table(point))]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """``constants``: dtype, shape. ``tables`` by the Program's numbering. By number of operation: ``maxima``, the table
-    of relu(a - b) of each Maximum, and ``scales``, the shapes of multiplier and bias of each Scale.
+    """``constants``: dtype, shape. ``tables`` by the Program's numbering. By number of operation: ``maxima``, the table of
+    relu(a - b) of each Maximum; ``scales``, the shapes of multiplier and bias of each Scale; ``ties``, each Requantise that
+    can meet a tie.
     """
 
     inputs: tuple[Input, ...]
@@ -62,12 +55,12 @@ class Structure:
     tables: tuple[Table, ...]
     maxima: Mapping[int, Table]
     scales: Mapping[int, tuple[Shape, Shape]]
+    ties: frozenset[int]
 
     @classmethod
     def of(cls, program: Program) -> Structure:
         """Raises UnsupportedError for a Program that cannot be proved yet, naming the operation."""
         proved = proving.bounds(program)
-        _refuse(program, proved.ties)
         rounded, differences = _padded(program)
         ranges: dict[int, Interval] = {}
         for i, op in enumerate(program.ops):
@@ -90,20 +83,8 @@ class Structure:
                 for i, op in enumerate(program.ops)
                 if isinstance(op, Scale)
             },
+            ties=proved.ties,
         )
-
-
-def _refuse(program: Program, ties: frozenset[int]) -> None:
-    for i, op in enumerate(program.ops):
-        where = f"program: operation {i} ({type(op).__name__})"
-        if i in ties:
-            raise UnsupportedError(f"{where}: its rounding can meet a tie", hint="quantise with odd multipliers")
-        if isinstance(op, SumPool) and not op.multiplier:
-            raise UnsupportedError(f"{where}: a multiplier of zero")
-        if isinstance(op, Conv) and op.groups > 1:
-            out, inside = (program.shapes[t][1] // op.groups for t in (len(program.inputs) + i, op.source))
-            if out & (out - 1) or inside & (inside - 1):
-                raise UnsupportedError(f"{where}: {out} outputs and {inside} inputs per group, expected powers of two")
 
 
 def _padded(program: Program) -> tuple[dict[int, Interval], dict[int, Interval]]:
@@ -118,7 +99,8 @@ def _padded(program: Program) -> tuple[dict[int, Interval], dict[int, Interval]]
         given = [classes[s] for s in sources(op)]
         if isinstance(op, Requantise):
             table = program.tables[op.table]
-            rounded[i] = proving.rounded_interval(proving.hull(given[0]), op.shift)
+            low, high = proving.hull(given[0])
+            rounded[i] = half_up(low, op.shift), half_up(high, op.shift)
             values = program.constants[table.values].array().astype(np.int64)
             classes.append((Class(low=int(values.min()), high=int(values.max())), _ZERO))
             continue
@@ -133,6 +115,11 @@ def _padded(program: Program) -> tuple[dict[int, Interval], dict[int, Interval]]
         low, high = proving.hull(found)
         classes.append((Class(low=min(low, 0), high=max(high, 0)),))
     return rounded, differences
+
+
+def half_up(values: Any, shift: int) -> Any:
+    """Y: t / 2^shift rounded, halves up. Integers or arrays of them."""
+    return (values + (1 << shift >> 1)) >> shift
 
 
 def _all_pairs(multiplier: NDArray[Any], bias: NDArray[Any]) -> list[NDArray[np.generic]]:

@@ -52,6 +52,7 @@ class StructureFile:
                 {"operation": i, "low": str(table.low), "logSize": table.log_size}
                 for i, table in sorted(structure.maxima.items())
             ],
+            "ties": sorted(structure.ties),
         })  # fmt: skip
 
     @classmethod
@@ -69,6 +70,7 @@ class StructureFile:
         room = _Room()
         tables = tuple(_table(r, room) for r in root.records("tables", maximum=MAX_OPS))
         maxima = dict(_maximum(r, room) for r in root.records("maxima", maximum=MAX_OPS))
+        ties = frozenset(root.items("ties", maximum=MAX_OPS))
         root.done()
         if not inputs or not outputs:
             raise MalformedError("structure: no inputs, or no outputs")
@@ -77,12 +79,17 @@ class StructureFile:
         check_outputs(outputs, shapes)
         if sorted(maxima) != [i for i, op in enumerate(ops) if isinstance(op, Maximum)]:
             raise MalformedError("structure.maxima: not one for each maximum")
+        if any(isinstance(i, bool) or not isinstance(i, int) or i not in range(len(ops)) for i in ties):
+            raise MalformedError("structure.ties: not numbers of operations")
+        if any(not isinstance(op, Requantise) or not op.shift for op in (ops[i] for i in ties)):
+            raise MalformedError("structure.ties: an operation that never rounds")
         for i, op in enumerate(ops):
             if isinstance(op, Requantise):
                 check_width(tables[op.table], op.shift, f"operation {i} (Requantise)")
         structure = Structure(
             inputs=inputs, ops=ops, shapes=shapes, outputs=outputs, constants=constants, tables=tables, maxima=maxima,
             scales={i: (constants[op.multiplier][1], constants[op.bias][1]) for i, op in enumerate(ops) if isinstance(op, Scale)},
+            ties=ties,
         )  # fmt: skip
         parsed = cls(structure=structure, root=weights)
         if parsed.encode() != data:  # e.g. a run cut in two: one table, one spelling

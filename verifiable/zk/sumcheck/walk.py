@@ -28,7 +28,7 @@ from verifiable.model.program.ops import (
     SumPool,
     Transpose,
 )
-from verifiable.zk.sumcheck.field import ONE, Ext, ext_add, ext_inverse, ext_mul, ext_sub, ext_sum
+from verifiable.zk.sumcheck.field import ONE, ZERO, Ext, P, ext_add, ext_inverse, ext_mul, ext_sub, ext_sum
 from verifiable.zk.sumcheck.layers import Claim, Point, split
 from verifiable.zk.sumcheck.layout import Key, Layout
 from verifiable.zk.sumcheck.logup import BlockClaim
@@ -78,14 +78,16 @@ class Walk:
     def columns(self, claims: Sequence[BlockClaim]) -> None:
         """What the table argument left: claims on results, digits and multiplicities, and by these on accumulators."""
         found = {leaf.key: claim for leaf, claim in zip(self.layout.leaves, claims, strict=True)}
-        for key, claim in found.items():
-            operation = self.layout.structure.ops[key[0]] if isinstance(key[0], int) else None
+        for leaf in self.layout.leaves:
+            claim = found[leaf.key]
+            operation = self.layout.structure.ops[leaf.key[0]] if isinstance(leaf.key[0], int) else None
             if isinstance(operation, Maximum):
-                self._maximum(int(key[0]), operation, claim)
-                continue
-            if isinstance(operation, Requantise) and key[1] == "result":
-                self._accumulator(int(key[0]), operation, found)
-            self.trace.append((key, Claim(point=claim.point, value=claim.values[-1])))
+                self._maximum(int(leaf.key[0]), operation, claim)
+            elif isinstance(operation, Requantise) and leaf.key[1] == "result":
+                self._accumulator(int(leaf.key[0]), operation, found)
+            for key, value in zip(leaf.columns, claim.values, strict=True):
+                if key is not None:
+                    self.trace.append((key, Claim(point=claim.point, value=value)))
 
     def output(self, tensor: int, claim: Claim) -> None:
         """A claim on a public output, whose padded cells count as zero: one on the tensor, whatever it holds there."""
@@ -170,8 +172,10 @@ class Walk:
 
     def _pool(self, i: int, op: SumPool, claim: Claim) -> None:
         log_kept, axes = pool_maps(self.layout, i)
-        rest = ext_sub(claim.value, (op.bias, 0))
-        # The structure has refused a multiplier of zero.
+        rest = ext_sub(claim.value, (op.bias % P, 0))
+        if op.multiplier == 0:
+            self.party.require(rest, ZERO, "pool: a constant")
+            return
         sums = Claim(point=claim.point, value=ext_mul(rest, ext_inverse((op.multiplier, 0))))
         self._add(op.source, self.party.select(op.source, sums, axes, [None, None], log_kept))
 
