@@ -157,6 +157,15 @@ def residual(seed: int = 0) -> Program:
     return m.done(m.relu(both), both)
 
 
+def often_read(seed: int = 0) -> Program:
+    """Sums that read one accumulator several times, again and again: unmerged, its claims would double 24 times."""
+    m = Maker(seed, 3, 5)
+    x = m.dense(0, 6)
+    for k in range(24):
+        x = m.add(Combine(sources=(x, x), coefficients=(1, 1), constant=k % 3))
+    return m.done(m.relu(x, SHIFT + 24), x)
+
+
 def moved(seed: int = 0) -> Program:
     m = Maker(seed, 3, 5, 2)
     x = m.relu(m.dense(0, 3))
@@ -201,6 +210,7 @@ ALL: dict[str, Callable[[int], Program]] = {
         pooled,
         largest,
         residual,
+        often_read,
         moved,
         scaled,
         input_is_output,

@@ -83,7 +83,7 @@ def refused(prove: Prove, verify: Verify, claim: Claim, labels: list[str]) -> No
         forgetful = Forgetful(label)
         prove(forgetful, claim)
         reader = Reader(forgetful.getvalue(), Transcript())
-        if label == "select value" or label.endswith("values"):
+        if label in {"select value", "merge value"} or label.endswith("values"):
             try:
                 verify(reader, claim)
             except ProofError:
@@ -382,6 +382,54 @@ def test_field_elements_and_integers_are_proved_alike() -> None:
         layers_prover.prove_dense(writer, claim, w, q)
         proofs.append(writer.getvalue())
     assert len(set(proofs)) == 1
+
+
+# -- merge ----------------------------------------------------------------------------------------------------------------
+
+
+def merge_case(rng: np.random.Generator, log_size: int, count: int) -> tuple[np.ndarray, list[Claim]]:
+    tensor = rng.integers(-(2**40), 2**40, size=1 << log_size)
+    return tensor, [claim_on(tensor, rng) for _ in range(count)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 5), st.integers(1, 4), seeds)
+def test_merge(log_size: int, count: int, seed: int) -> None:
+    tensor, claims = merge_case(np.random.default_rng(seed), log_size, count)
+    found = accepted(
+        lambda writer, c: layers_prover.prove_merge(writer, [c, *claims[1:]], tensor),
+        lambda reader, c: layers.verify_merge(reader, [c, *claims[1:]]),
+        claims[0],
+    )
+    check_true(found, tensor)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_merge_lies(place: int) -> None:
+    tensor, claims = merge_case(np.random.default_rng(8), 3, 3)
+
+    def among(claim: Claim) -> list[Claim]:
+        return [*claims[:place], claim, *claims[place + 1 :]]
+
+    refused(
+        lambda writer, c: layers_prover.prove_merge(writer, among(c), tensor),
+        lambda reader, c: layers.verify_merge(reader, among(c)),
+        claims[place],
+        ["merge round", "merge value"],
+    )
+
+
+def test_two_false_claims_do_not_make_up_for_each_other() -> None:
+    tensor, claims = merge_case(np.random.default_rng(9), 3, 2)
+    one = field.ONE
+    false = [
+        Claim(point=claims[0].point, value=field.ext_add(claims[0].value, one)),
+        Claim(point=claims[1].point, value=field.ext_sub(claims[1].value, one)),
+    ]
+    writer = Writer(Transcript())
+    layers_prover.prove_merge(writer, false, tensor)
+    with pytest.raises(ProofError, match="merge"):
+        layers.verify_merge(Reader(writer.getvalue(), Transcript()), false)
 
 
 def test_the_plain_loops_give_the_same_proof(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ dense    t(b, o)          = sum_s  W(o, s) q(b, s)
 matmul   c(b, m, n)       = sum_k  A(b, m, k) B(b, k, n)
 conv     t(b, o, y, x)    = sum_{c, i, j}  W(o, c, i, j) q(b, c, y s + i d - p, x s + j d - p)
 select   t(b, ...)        = sum over taps of q at public positions: pooling sums, slices, pads, concatenations, upsampling
+merge    several claims on one tensor to one: without it, claims would double wherever a sum reads a tensor twice
 
 A grouped convolution is one whose W is zero where o and c are of two groups. Only the rest is committed, [o, c of the group];
 the full W is a selection of it. A depthwise convolution has one o and one c per group.
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verifiable.zk.sumcheck.field import ONE, Ext, ext_mul
+from verifiable.zk.sumcheck.field import ONE, Ext, eq_point, ext_mul, ext_sum
 from verifiable.zk.sumcheck.maps import AxisMap
 from verifiable.zk.sumcheck.reader import Reader
 from verifiable.zk.sumcheck.sumcheck import verify_against, verify_product
@@ -122,6 +123,29 @@ def verify_select(
     rounds = sum(axis.log_inputs for axis in axes)
     point, value = verify_against(reader, "select", claim.value, rounds, selection)
     return Claim(point=kept + point, value=value)
+
+
+def verify_merge(reader: Reader, claims: Sequence[Claim]) -> Claim:
+    """Several claims on one tensor to one: weighted by powers of a challenge they add up to one sum over the tensor.
+
+    Raises ProofError.
+    """
+    powers = powers_of(reader.transcript.challenge("merge claims"), len(claims))
+    total = ext_sum([ext_mul(power, claim.value) for power, claim in zip(powers, claims, strict=True)])
+
+    def combined(at: Point) -> Ext:
+        return ext_sum([ext_mul(power, eq_point(claim.point, at)) for power, claim in zip(powers, claims, strict=True)])
+
+    point, value = verify_against(reader, "merge", total, len(claims[0].point), combined)
+    return Claim(point=point, value=value)
+
+
+def powers_of(base: Ext, count: int) -> list[Ext]:
+    """1, base, base^2, ... (count of them)."""
+    powers = [ONE]
+    for _ in range(count):
+        powers.append(ext_mul(powers[-1], base))
+    return powers[:count]
 
 
 def split(point: Sequence[Ext], *sizes: int) -> list[Point]:

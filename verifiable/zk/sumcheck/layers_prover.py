@@ -12,9 +12,9 @@ import numpy as np
 
 from verifiable.zk.sumcheck import field, maps, tables
 from verifiable.zk.sumcheck.field import Array, Ext
-from verifiable.zk.sumcheck.layers import Claim, Convolution, Point, split
+from verifiable.zk.sumcheck.layers import Claim, Convolution, Point, powers_of, split
 from verifiable.zk.sumcheck.maps import AxisMap
-from verifiable.zk.sumcheck.sumcheck_prover import LOOPS, Table, canonical, prove_product, prove_rounds
+from verifiable.zk.sumcheck.sumcheck_prover import LOOPS, Table, canonical, prove_against, prove_product, prove_rounds
 from verifiable.zk.sumcheck.writer import Writer
 
 
@@ -81,6 +81,16 @@ def prove_select(
     vectors = [_vector(axis, at, tap) for axis, at, tap in zip(axes, outputs, taps, strict=True)]
     point, value = _prove_selection(writer, table, vectors)
     return Claim(point=kept + point, value=value)
+
+
+def prove_merge(writer: Writer, claims: Sequence[Claim], table: Table) -> Claim:
+    """``table``: the tensor, flat. The inverse of :func:`.layers.verify_merge`."""
+    powers = powers_of(writer.transcript.challenge("merge claims"), len(claims))
+    weights = np.zeros((len(table), 2), np.uint64)
+    for power, claim in zip(powers, claims, strict=True):
+        tables.add_eq(weights, claim.point, power)
+    point, value = prove_against(writer, "merge", table, weights)
+    return Claim(point=point, value=value)
 
 
 def _prove_selection(writer: Writer, table: Array, vectors: list[Array]) -> tuple[Point, Ext]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifiable.errors import MalformedError
-from verifiable.model.program.ops import Conv, Dense, Maximum, Requantise, Scale, Shape
+from verifiable.model.program.ops import Conv, Dense, Maximum, Requantise, Scale, Shape, sources
 from verifiable.zk.sumcheck import commitment, logup
 from verifiable.zk.sumcheck.layers import Convolution
 from verifiable.zk.sumcheck.lookups import FirstDigit, Lookup, Mapped, MappedEven, NextDigit, Range
@@ -118,7 +118,9 @@ class Layout:
             log_cols = commitment.shape(stack.log_size)[1]
             errors += 2 ** -opening_bits(log_blowup=LOG_BLOWUP, queries=QUERIES, log_cols=log_cols)
         log_leaves, _ = logup.stack([leaf.block.log_size for leaf in self.leaves]) if self.leaves else (1, [])
-        claims = 4 * (len(self.structure.ops) + len(self.leaves)) * (self.trace.log_size + self.weights.log_size + 64)
+        # A tensor's claims are merged, so each reading of one is reduced once.
+        reductions = sum(1 + len(sources(op)) for op in self.structure.ops) + len(self.structure.outputs) + len(self.leaves)
+        claims = 4 * reductions * (self.trace.log_size + self.weights.log_size + 64)
         algebra = 4 * 2.0**log_leaves + 4.0 * log_leaves**2 + claims
         return -math.log2(errors + algebra * 2.0**-LOG_FIELD)
 

@@ -16,13 +16,13 @@ from verifiable.model.program.ops import Maximum, Requantise
 from verifiable.zk.sumcheck import commit_prover, field, layers_prover, tables
 from verifiable.zk.sumcheck.commit_prover import Committed
 from verifiable.zk.sumcheck.field import Array, Ext
-from verifiable.zk.sumcheck.layers import Claim, Point
+from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
 from verifiable.zk.sumcheck.layout import Key, Layout, Leaf, Stack, axis_logs, convolution
 from verifiable.zk.sumcheck.logup_prover import Witness, prove_logup
 from verifiable.zk.sumcheck.maps import AxisMap
 from verifiable.zk.sumcheck.structure import Structure, half_up
 from verifiable.zk.sumcheck.sumcheck_prover import prove_against, prove_product
-from verifiable.zk.sumcheck.verifier import HEADER, Statement, admit, begin, draw_output, evaluate, padded, powers_of
+from verifiable.zk.sumcheck.verifier import HEADER, Statement, admit, begin, draw_output, evaluate, padded
 from verifiable.zk.sumcheck.walk import Walk
 from verifiable.zk.sumcheck.weights import commit
 from verifiable.zk.sumcheck.witness import part, step
@@ -229,6 +229,9 @@ class _Prover:
     def select(self, source: int, claim: Claim, axes: Sequence[AxisMap], taps: Sequence[Point | None], log_kept: int) -> Claim:
         kept = self.values[source].reshape(1 << log_kept, -1)
         return layers_prover.prove_select(self.writer, claim, axes, taps, kept)
+
+    def merge(self, tensor: int, claims: Sequence[Claim]) -> Claim:
+        return layers_prover.prove_merge(self.writer, claims, self.values[tensor].ravel())
 
     def require(self, found: Ext, due: Ext, what: str) -> None:
         """Whether it holds is the verifier's to find out."""

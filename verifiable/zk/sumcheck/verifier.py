@@ -27,7 +27,7 @@ from verifiable.model.program.ir import LIMIT
 from verifiable.model.program.ops import Shape
 from verifiable.zk.sumcheck import commitment, field, layers
 from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
-from verifiable.zk.sumcheck.layers import Claim, Point
+from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
 from verifiable.zk.sumcheck.layout import Key, Layout, Stack, axis_logs, convolution
 from verifiable.zk.sumcheck.logup import prefix_weight, suffix, verify_logup
 from verifiable.zk.sumcheck.maps import AxisMap
@@ -182,6 +182,9 @@ class _Verifier:
     ) -> Claim:
         return layers.verify_select(self.reader, claim, axes, taps, log_kept=log_kept)
 
+    def merge(self, tensor: int, claims: Sequence[Claim]) -> Claim:  # noqa: ARG002 - it reads what a prover computes
+        return layers.verify_merge(self.reader, claims)
+
     def require(self, found: Ext, due: Ext, what: str) -> None:
         check_equal(found, due, what)
 
@@ -202,11 +205,3 @@ def _check_opening(reader: Reader, label: str, root: bytes, stack: Stack, claims
 
     point, value = verify_against(reader, label, total, stack.log_size, combined)
     commitment.check(root, stack.log_size, point, value, reader)
-
-
-def powers_of(base: Ext, count: int) -> list[Ext]:
-    """1, base, base^2, ... (count of them)."""
-    powers = [field.ONE]
-    for _ in range(count):
-        powers.append(ext_mul(powers[-1], base))
-    return powers[:count]

@@ -2,8 +2,8 @@
 """From claims on outputs and table columns back to claims on inputs, trace and weights: one walk, last operation first.
 
 Prover and verifier take it alike; a :class:`Party` is the one or the other. A claim on a tensor that is committed ends in T,
-one on an input ends in the public values; one on any other tensor is replaced by claims on what its operation reads. Every
-tensor is made before it is read, so at the end no claim is left.
+one on an input ends in the public values; those on any other tensor become one, and that is replaced by claims on what its
+operation reads. Every tensor is made before it is read, so at the end no claim is left.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ class Party(Protocol):
     def select(self, source: int, claim: Claim, axes: Sequence[AxisMap], taps: Sequence[Point | None], log_kept: int) -> Claim:
         """The claim on the source."""
 
+    def merge(self, tensor: int, claims: Sequence[Claim]) -> Claim:
+        """One claim for several on one tensor."""
+
     def require(self, found: Ext, due: Ext, what: str) -> None:
         """Raises ProofError on the verifier's side unless the two are equal."""
 
@@ -98,8 +101,11 @@ class Walk:
         """Reduce all open claims."""
         structure = self.layout.structure
         for i in reversed(range(len(structure.ops))):
-            for claim in self.open.pop(self.layout.result(i), ()):
-                self._reduce(i, claim)
+            claims = self.open.pop(self.layout.result(i), [])
+            if isinstance(structure.ops[i], Requantise | Maximum):
+                self.trace += [((i, "result"), claim) for claim in claims]
+            elif claims:
+                self._reduce(i, claims[0] if len(claims) == 1 else self.party.merge(self.layout.result(i), claims))
         self.inputs = [(tensor, claim) for tensor in sorted(self.open) for claim in self.open[tensor]]
 
     def _add(self, tensor: int, claim: Claim) -> None:
@@ -124,9 +130,7 @@ class Walk:
 
     def _reduce(self, i: int, claim: Claim) -> None:
         op = self.layout.structure.ops[i]
-        if isinstance(op, Requantise | Maximum):
-            self.trace.append(((i, "result"), claim))
-        elif isinstance(op, Dense | Conv):
+        if isinstance(op, Dense | Conv):
             self._layer(i, op, claim)
         elif isinstance(op, Scale):
             self._scale(i, op, claim)
