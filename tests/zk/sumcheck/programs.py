@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from verifiable.model.program.bounds import Class
 from verifiable.model.program.builder import Builder
 from verifiable.model.program.ir import Input, Output, Program
 from verifiable.model.program.ops import Combine, Concat, Conv, Dense, Maximum, Pad, Reshape, Scale, Slice, SumPool, Transpose
@@ -179,6 +180,20 @@ def moved(seed: int = 0) -> Program:
 
 def around_slice(m: Maker, around: int) -> int:
     return m.add(Slice(source=around, starts=(0, 1, 2), steps=(1, 1, 1), sizes=(2, 3, 3)))
+
+
+def wild_padding(seed: int = 0) -> Program:
+    """Real cells are small, and padded rows hold the bias alone, which no float32 holds exactly beside others."""
+    m = Maker(seed, 3, 5)
+    m.inputs[0] = Input(name="x", dtype="float32", shape=(3, 5), scale=1.0, low=1, high=1)
+    m.classes[0] = (Class(low=1, high=1),)
+    ones = m.constant(np.ones(4, np.int64))
+    weight = m.constant(np.full((4, 5), 127, np.int8))
+    t = m.add(
+        Dense(source=0, weight=weight, multiplier=m.constant(np.full(4, 1 << 20)), bias=m.constant(np.full(4, -(635 << 20) + 7)))
+    )
+    inner = m.constant(m.rng.integers(-127, 128, (4, 4)).astype(np.int8))
+    return m.done(m.add(Dense(source=t, weight=inner, multiplier=ones, bias=ones)))
 
 
 def scaled(seed: int = 0) -> Program:

@@ -61,6 +61,16 @@ def test_no_other_input_is_accepted(name: str) -> None:
             verify(prover.structure, replace(statement, inputs={"x": changed}), made.proof)
 
 
+def test_padded_cells_beyond_the_bounds_of_real_ones_are_exact_too() -> None:
+    program = programs.wild_padding()
+    prover = Prover(program, CIRCUIT)
+    given_inputs = programs.inputs(program, 3)
+    made = prover.prove(given_inputs)
+    assert prover.executor.bounds.values[1] == (7, 7)
+    statement = Statement(circuit=CIRCUIT, weights=prover.weights.root, inputs=given_inputs, outputs=made.outputs)
+    verify(prover.structure, statement, made.proof)
+
+
 def test_a_proof_is_the_same_every_time() -> None:
     assert proved("mlp", 3)[2].proof == proved("mlp", 3)[2].proof
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from verifiable.errors import MalformedError
 from verifiable.model.guard import shown
-from verifiable.model.program.bounds import bounds
+from verifiable.model.program.bounds import Interval, bounds
 from verifiable.model.program.ir import Input, Program
 from verifiable.model.program.ops import (
     Combine,
@@ -54,12 +54,14 @@ class Execution:
 class Executor:
     """A program made ready to run: its bounds proved, its weights in the narrowest type that is exact.
 
-    Raises what :func:`bounds` raises.
+    ``values``: what each tensor may hold where that is more than its bounds, as in cells that :meth:`apply` is given beyond the
+    declared extents. Raises what :func:`bounds` raises.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, values: Sequence[Interval] | None = None) -> None:
         self.program = program
         self.bounds = bounds(program)
+        self._values = values or self.bounds.values
         self._arrays: list[Any] = [constant.array() for constant in program.constants]
         self._weights = {i: self._prepared(op) for i, op in enumerate(program.ops) if isinstance(op, Dense | Conv)}
 
@@ -97,7 +99,7 @@ class Executor:
         weight = self._arrays[op.weight]
         groups = op.groups if isinstance(op, Conv) else 1
         matrix = weight.reshape(groups, weight.shape[0] // groups, -1).transpose(0, 2, 1)
-        low, high = self.bounds.values[op.source]
+        low, high = self._values[op.source]
         largest = max(abs(low), abs(high)) * int(np.abs(matrix.astype(np.int64)).sum(axis=1).max())
         kind = np.float32 if largest < 1 << 24 else np.float64 if largest < 1 << 53 else np.int64
         return np.ascontiguousarray(matrix.astype(kind))

@@ -20,7 +20,7 @@ from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
 from verifiable.zk.sumcheck.layout import Key, Layout, Leaf, Stack, axis_logs, convolution
 from verifiable.zk.sumcheck.logup_prover import Witness, prove_logup
 from verifiable.zk.sumcheck.maps import AxisMap
-from verifiable.zk.sumcheck.structure import Structure, half_up
+from verifiable.zk.sumcheck.structure import Structure, half_up, padded_bounds
 from verifiable.zk.sumcheck.sumcheck_prover import prove_against, prove_product
 from verifiable.zk.sumcheck.verifier import HEADER, Statement, admit, begin, draw_output, evaluate, padded
 from verifiable.zk.sumcheck.walk import Walk
@@ -66,7 +66,7 @@ class Prover:
         self.circuit = circuit
         self.structure = structure or Structure.of(program)
         self.weights = weights or commit(program, self.structure)
-        self.executor = Executor(program)
+        self.executor = Executor(program, values=padded_bounds(program).values)
 
     def prove(self, inputs: Mapping[str, NDArray[np.generic]]) -> Proved:
         """``inputs``: integers [samples, *shape] by name. Raises MalformedError for inputs that do not fit."""

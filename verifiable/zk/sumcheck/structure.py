@@ -60,12 +60,11 @@ class Structure:
     @classmethod
     def of(cls, program: Program) -> Structure:
         """Raises UnsupportedError for a Program that cannot be proved yet, naming the operation."""
-        proved = proving.bounds(program)
-        rounded, differences = _padded(program)
+        proved, padded = proving.bounds(program), padded_bounds(program)
         ranges: dict[int, Interval] = {}
         for i, op in enumerate(program.ops):
             if isinstance(op, Requantise):
-                ranges[op.table] = _hull(_hull(rounded[i], proved.rounded[i]), ranges.get(op.table, rounded[i]))
+                ranges[op.table] = _hull(_hull(padded.rounded[i], proved.rounded[i]), ranges.get(op.table, padded.rounded[i]))
         tables = tuple(_activation(program, t, ranges[t]) for t in range(len(program.tables)))
         for i, op in enumerate(program.ops):
             if isinstance(op, Requantise):
@@ -77,7 +76,7 @@ class Structure:
             outputs=program.outputs,
             constants=tuple((constant.dtype, constant.shape) for constant in program.constants),
             tables=tables,
-            maxima={i: _relu(interval, i) for i, interval in differences.items()},
+            maxima={i: _relu(interval, i) for i, interval in padded.differences.items()},
             scales={
                 i: (program.constants[op.multiplier].shape, program.constants[op.bias].shape)
                 for i, op in enumerate(program.ops)
@@ -87,11 +86,19 @@ class Structure:
         )
 
 
-def _padded(program: Program) -> tuple[dict[int, Interval], dict[int, Interval]]:
-    """By operation, of all cells: Y of each Requantise, left - right of each Maximum. Any tensor may hold 0 in its padding.
-
-    Raises UnsupportedError where a padded cell could reach 2^62.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaddedBounds:
+    """Of all cells, padding included: ``values`` of each tensor; by operation, Y of each Requantise in ``rounded``, and
+    left - right of each Maximum in ``differences``.
     """
+
+    values: tuple[Interval, ...]
+    rounded: Mapping[int, Interval]
+    differences: Mapping[int, Interval]
+
+
+def padded_bounds(program: Program) -> PaddedBounds:
+    """Any tensor may hold 0 in its padding, and what follows from that. Raises UnsupportedError where a cell could reach 2^62."""
     classes: list[Classes] = [(Class(low=entry.low, high=entry.high), _ZERO) for entry in program.inputs]
     rounded: dict[int, Interval] = {}
     differences: dict[int, Interval] = {}
@@ -114,7 +121,7 @@ def _padded(program: Program) -> tuple[dict[int, Interval], dict[int, Interval]]
         found = proving.classes_of(op, given, arrays, f"program: operation {i} ({type(op).__name__})")
         low, high = proving.hull(found)
         classes.append((Class(low=min(low, 0), high=max(high, 0)),))
-    return rounded, differences
+    return PaddedBounds(values=tuple(proving.hull(c) for c in classes), rounded=rounded, differences=differences)
 
 
 def half_up(values: Any, shift: int) -> Any:
