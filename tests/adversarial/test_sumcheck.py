@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from tests.zk.sumcheck import programs
-from verifiable.errors import ProofError
-from verifiable.model.program.ops import Requantise
+from verifiable.errors import ProofError, UnsupportedError
+from verifiable.model.program.ir import Program
+from verifiable.model.program.ops import Dense, Requantise
+from verifiable.model.program.tables import Values
 from verifiable.zk.sumcheck import commit_prover, field
 from verifiable.zk.sumcheck.layout import Layout
 from verifiable.zk.sumcheck.prover import Prover
@@ -146,6 +148,65 @@ class WideDigit(Prover):
 
 def test_a_digit_out_of_range() -> None:
     refused(WideDigit, "logup: the root")
+
+
+def shared_table(*, first: int = 50) -> Program:
+    """Two layers read one table: the first shifts far and stays near 0, the second is not shifted and reaches far."""
+    m = programs.Maker(0, 2)
+    one, none = np.eye(2, dtype=np.int8), np.zeros(2, np.int64)
+    far, wide = (
+        m.add(Dense(source=0, weight=m.constant(one), multiplier=m.constant(np.full(2, by)), bias=m.constant(none)))
+        for by in ((1 << first) + 1, 1101)
+    )
+    keys = np.arange(-7 * 1101, 15 * 1101 + 1)
+    values = Values(low=int(keys[0]), array=(keys % 101).astype(np.int8), faithful_low=int(keys[0]), faithful_high=int(keys[-1]))
+    return m.done(m.requantise(far, first, values), m.requantise(wide, 0, values))
+
+
+class WrappedAccumulator(Prover):
+    """Y 2^50 + rem is the accumulator plus p, for a Y that the other layer's rows have put into the table."""
+
+    wrapped = 0
+
+    def _quotient(self, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = source + (1 << 49)
+        y, rest = total >> 50, total & ((1 << 50) - 1)
+        wraps = rest >= 2**32 - 1
+        self.wrapped += int(wraps.sum())
+        return np.where(wraps, y + 2**14, y), np.where(wraps, rest - (2**32 - 1), rest)
+
+    def rounded(self, number: int, op: Requantise, tensors: Any) -> Any:
+        if op.shift != 50:
+            return super().rounded(number, op, tensors)
+        table = self.structure.tables[op.table]
+        return table.values[self._quotient(tensors[op.source])[0] - table.low]
+
+    def columns(self, layout: Layout, tensors: Any) -> Any:
+        columns = super().columns(layout, tensors)
+        for i, op in enumerate(self.structure.ops):
+            if isinstance(op, Requantise) and op.shift == 50:
+                y, rest = self._quotient(tensors[op.source].ravel())
+                columns[i, "result"] = (y, tensors[layout.result(i)].ravel())
+                columns |= self.digits(layout, i, op, rest - (1 << 49))
+        return columns
+
+
+def test_an_accumulator_that_wraps_around_the_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table's width is judged with every shift that it is read behind, in whatever order they come."""
+    program = shared_table()
+    with pytest.raises(UnsupportedError, match=r"operation 2 \(Requantise\): its accumulator is too wide"):
+        Structure.of(program)
+    Structure.of(shared_table(first=46))  # 2^46 times the table's width is not beyond p
+    # Without that judgement the proof of a false output holds.
+    monkeypatch.setattr("verifiable.zk.sumcheck.structure._check_width", lambda *_: None)
+    given = {"x": np.array([[3, -5], [14, 2]])}
+    cheat, honest = WrappedAccumulator(program, CIRCUIT), Prover(program, CIRCUIT)
+    made = cheat.prove(given)
+    assert cheat.wrapped
+    assert not np.array_equal(made.outputs["y0"], honest.prove(given).outputs["y0"])
+    verify(
+        cheat.structure, Statement(circuit=CIRCUIT, weights=cheat.weights.root, inputs=given, outputs=made.outputs), made.proof
+    )
 
 
 class ForgedCount(WrongActivation):

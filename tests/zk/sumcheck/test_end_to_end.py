@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from tests.model.program.programs import random_inputs, random_program
 from tests.zk.sumcheck import programs
 from verifiable.errors import Error, MalformedError, ProofError, UnsupportedError
+from verifiable.model.program.bounds import Class
 from verifiable.model.program.execute import Executor
+from verifiable.model.program.tables import tabulate
 from verifiable.zk.sumcheck.prover import Proved, Prover
 from verifiable.zk.sumcheck.verifier import Statement, verify
 from verifiable.zk.sumcheck.witness import part
@@ -111,6 +113,15 @@ def test_a_statement_that_does_not_fit_is_malformed() -> None:
     ):
         with pytest.raises(MalformedError):
             verify(prover.structure, wrong, made.proof)
+
+
+def test_a_table_that_padded_cells_would_make_huge_is_refused() -> None:
+    m = programs.Maker(0, 3)
+    m.inputs[0] = replace(m.inputs[0], low=1 << 40, high=(1 << 40) + 1)
+    m.classes[0] = (Class(low=1 << 40, high=(1 << 40) + 1),)
+    values = tabulate(lambda y: y, m.rounded(0, 0), scale_in=1.0, scale_out=1 << 40, clamp=(0, 9), where="one")
+    with pytest.raises(UnsupportedError, match="its table with padded cells is too wide"):
+        Prover(m.done(m.requantise(0, 0, values)), CIRCUIT)
 
 
 def test_an_output_equal_modulo_the_field_is_another_output() -> None:

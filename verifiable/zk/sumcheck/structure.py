@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from verifiable.errors import UnsupportedError
 from verifiable.model.program import bounds as proving
 from verifiable.model.program.bounds import Class, Classes, Interval
-from verifiable.model.program.ir import Input, Output, Program
+from verifiable.model.program.ir import MAX_ROWS, Input, Output, Program
 from verifiable.model.program.ops import Maximum, Op, Requantise, Scale, Shape, constants, sources
 from verifiable.zk.sumcheck import field
 
@@ -67,6 +67,7 @@ class Structure:
                 ranges[op.table] = _hull(_hull(padded.rounded[i], proved.rounded[i]), ranges.get(op.table, padded.rounded[i]))
         tables = tuple(_activation(program, t, ranges[t]) for t in range(len(program.tables)))
         for i, op in enumerate(program.ops):
+            # Only now: a later operation may have widened the table that an earlier one, of a larger shift, reads.
             if isinstance(op, Requantise):
                 check_width(tables[op.table], op.shift, f"operation {i} (Requantise)")
         return cls(
@@ -136,9 +137,8 @@ def _all_pairs(multiplier: NDArray[Any], bias: NDArray[Any]) -> list[NDArray[np.
 
 
 def check_width(table: Table, shift: int, where: str) -> None:
-    """t + 2^(shift - 1) and Y 2^shift + rem are equal as integers when they are equal in F: they differ by less than p.
-
-    Raises UnsupportedError.
+    """t + 2^(shift - 1) and Y 2^shift + rem are equal as integers when they are equal in F: they differ by less than p, whichever
+    row of the table Y is. Raises UnsupportedError.
     """
     largest = max(abs(table.low), abs(table.low + len(table.values))) + 1
     if (largest << shift) + (1 << 62) + (1 << shift) >= field.P:
@@ -146,6 +146,10 @@ def check_width(table: Table, shift: int, where: str) -> None:
 
 
 def _activation(program: Program, number: int, rounded: Interval) -> Table:
+    if rounded[1] - rounded[0] >= MAX_ROWS:
+        raise UnsupportedError(
+            f"program: table {number} with padded cells is too wide", hint="use narrower weights or activations"
+        )
     table = program.tables[number]
     values = program.constants[table.values].array().astype(np.int64)
     keys = rounded[0] + np.arange(1 << (rounded[1] - rounded[0]).bit_length(), dtype=np.int64)
@@ -159,7 +163,7 @@ def relu(low: int, log_size: int) -> Table:
 
 
 def _relu(interval: Interval, number: int) -> Table:
-    if interval[1] - interval[0] >= 1 << 20:
+    if interval[1] - interval[0] >= MAX_ROWS:
         raise UnsupportedError(f"program: operation {number} (Maximum): its operands are too wide", hint="requantise them first")
     return relu(interval[0], (interval[1] - interval[0]).bit_length())
 
