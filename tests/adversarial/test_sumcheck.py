@@ -198,7 +198,7 @@ def test_an_accumulator_that_wraps_around_the_field(monkeypatch: pytest.MonkeyPa
         Structure.of(program)
     Structure.of(shared_table(first=46))  # 2^46 times the table's width is not beyond p
     # Without that judgement the proof of a false output holds.
-    monkeypatch.setattr("verifiable.zk.sumcheck.structure._check_width", lambda *_: None)
+    monkeypatch.setattr("verifiable.zk.sumcheck.structure.check_width", lambda *_: None)
     given = {"x": np.array([[3, -5], [14, 2]])}
     cheat, honest = WrappedAccumulator(program, CIRCUIT), Prover(program, CIRCUIT)
     made = cheat.prove(given)
@@ -380,7 +380,8 @@ def test_everything_public_is_absorbed(altered: str) -> None:
         "outputs": replace(true, outputs={"y0": TRUE.outputs["y0"] + 1}),
         "samples": replace(true, inputs={"x": INPUTS["x"].reshape(1, 3, 11)}),
     }[altered]
-    assert begin(true).challenge("any") != begin(changed).challenge("any")
+    assert begin(b"", true).challenge("any") != begin(b"", changed).challenge("any")
+    assert begin(b"", true).challenge("any") != begin(b"1", true).challenge("any")
 
 
 def test_layers_in_another_order() -> None:

@@ -120,7 +120,7 @@ def test_a_table_that_padded_cells_would_make_huge_is_refused() -> None:
     m.inputs[0] = replace(m.inputs[0], low=1 << 40, high=(1 << 40) + 1)
     m.classes[0] = (Class(low=1 << 40, high=(1 << 40) + 1),)
     values = tabulate(lambda y: y, m.rounded(0, 0), scale_in=1.0, scale_out=1 << 40, clamp=(0, 9), where="one")
-    with pytest.raises(UnsupportedError, match="its table with padded cells is too wide"):
+    with pytest.raises(UnsupportedError, match="table 0 with padded cells is too wide"):
         Prover(m.done(m.requantise(0, 0, values)), CIRCUIT)
 
 

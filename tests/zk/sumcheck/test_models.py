@@ -12,7 +12,7 @@ from onnx import helper
 
 from tests.model.lower.models import Quantised, static
 from tests.model.lower.test_lowering import lowered, power_of_two
-from tests.model.quantise.cases import normalised, samples
+from tests.model.quantise.cases import normalised, quantised, samples
 from tests.model.quantise.networks import FAMILIES
 from tests.zk.sumcheck.proving import holds
 from verifiable.errors import UnsupportedError
@@ -20,7 +20,6 @@ from verifiable.model.program.ir import Program
 from verifiable.model.program.ops import Conv
 from verifiable.model.program.values import quantise_inputs
 from verifiable.model.quantise.options import Options
-from verifiable.model.quantise.quantiser import quantise
 
 MAIN = ["", "Add", "Sub", "AveragePool", "GlobalAveragePool", "MaxPool", "Concat", "Pad"]
 
@@ -34,7 +33,7 @@ def integers(program: Program, data: bytes, count: int) -> dict[str, np.ndarray]
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_float_network_of_8_bits(family: str, count: int) -> None:
     data = FAMILIES[family]()
-    program = quantise(normalised(data), samples(data, 16)).program
+    program = quantised(normalised(data), samples(data, 16))
     assert not holds(program, integers(program, data, count)).structure.ties
 
 
@@ -42,7 +41,7 @@ def test_a_float_network_of_8_bits(family: str, count: int) -> None:
 def test_a_float_network_of_16_bits(family: str) -> None:
     """Activations of 2^16 levels, looked up in tables of some 2^20 rows."""
     data = FAMILIES[family]()
-    program = quantise(normalised(data), samples(data, 16), Options(activation_bits=16)).program
+    program = quantised(normalised(data), samples(data, 16), Options(activation_bits=16))
     prover = holds(program, integers(program, data, 1))
     assert max(table.log_size for table in prover.structure.tables) > 16
 
@@ -58,10 +57,10 @@ def test_a_network_quantised_by_onnxruntime(
     family: str, operator_form: bool, signed: bool, per_channel: bool, tmp_path: Path
 ) -> None:
     data = FAMILIES[family]()
-    quantised = static(
+    ready = static(
         data, samples(data, 16), tmp_path, operator_form=operator_form, signed=signed, per_channel=per_channel
     )  # fmt: skip
-    program, _ = lowered(quantised)
+    program, _ = lowered(ready)
     holds(program, integers(program, data, 2))
 
 
@@ -99,6 +98,6 @@ def test_a_quantised_activation_past_any_table_is_refused_by_name() -> None:
 
 def test_the_mobile_network_is_depthwise() -> None:
     data = FAMILIES["mobilenet"]()
-    program = quantise(normalised(data), samples(data, 4)).program
+    program = quantised(normalised(data), samples(data, 4))
     groups = {op.groups for op in program.ops if isinstance(op, Conv)}
     assert groups == {1, 16, 32}

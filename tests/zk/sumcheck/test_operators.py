@@ -9,21 +9,19 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from tests.model.quantise.cases import normalised, samples
+from tests.model.quantise.cases import normalised, quantised, samples
 from tests.model.quantise.networks import Net
 from tests.model.quantise.test_onnx_nodes import CASES, EXACT, FLOAT, bound
 from tests.zk.sumcheck import programs
 from tests.zk.sumcheck.programs import Maker
 from tests.zk.sumcheck.proving import holds
 from verifiable.errors import MalformedError, UnsupportedError
-from verifiable.model.lower.lowering import lower
 from verifiable.model.normalise import normalise
 from verifiable.model.onnx_file import Model
 from verifiable.model.program.bounds import Class
 from verifiable.model.program.ir import LIMIT, Input, Program
 from verifiable.model.program.ops import Combine, Dense, Maximum, Op, Requantise
 from verifiable.model.program.values import quantise_inputs
-from verifiable.model.quantise.quantiser import quantise
 from verifiable.zk.sumcheck.structure import Structure
 
 #: As many of the ONNX package's backend node tests of an operator are proved, of those that have a Program.
@@ -49,7 +47,7 @@ def node_program(name: str) -> tuple[Program, dict[str, np.ndarray]]:
     data, inputs, _ = bound(CASES[name])
     onnx_bytes = normalise(Model.parse(data))
     exact = CASES[name].model.graph.node[0].op_type in EXACT
-    program = lower(onnx_bytes) if exact else quantise(onnx_bytes, [inputs]).program
+    program = quantised(onnx_bytes, [] if exact else [inputs])
     integers, _ = quantise_inputs(program, inputs)
     return program, {key: np.stack([value, value[..., ::-1] if value.ndim else value]) for key, value in integers.items()}
 
@@ -73,7 +71,7 @@ def test_an_operator_in_a_model_of_its_own_is_proved(operator: str) -> None:
     net = Net()
     data = net.model([1, 2, 3, 3], OWN[operator](net))
     given = samples(data, 8)
-    program = quantise(normalised(data), given).program
+    program = quantised(normalised(data), given)
     integers, _ = quantise_inputs(program, {"x": np.stack([sample["x"] for sample in given[:3]])})
     holds(program, integers)
 

@@ -1,47 +1,184 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers that the commitment's security rests on."""
+"""The numbers that the security of a proof rests on, and that they count what the protocol does."""
 
 from __future__ import annotations
 
-import math
+import re
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
-from verifiable.zk.sumcheck import commitment
-from verifiable.zk.sumcheck.soundness import LOG_BLOWUP, OPENING_BITS, QUERIES, opening_bits, queries_for
+from tests.zk.sumcheck import programs
+from verifiable.errors import MalformedError
+from verifiable.model.program.ops import Combine, Maximum, Requantise
+from verifiable.zk.sumcheck import budget as budgets
+from verifiable.zk.sumcheck import commitment, verifier
+from verifiable.zk.sumcheck.budget import budget, claims
+from verifiable.zk.sumcheck.layout import Layout
+from verifiable.zk.sumcheck.prover import Prover
+from verifiable.zk.sumcheck.soundness import FIELD, LOG_BLOWUP, OPENING_BITS, QUERIES, opening_error, queries_for, whole_bits
+from verifiable.zk.sumcheck.structure import Structure
+from verifiable.zk.sumcheck.transcript import Transcript
+from verifiable.zk.sumcheck.verifier import MAGIC, SECURITY_BITS, Statement, admit, header, verify
 
 
-def bits(queries: int, log_cols: int, log_blowup: int = 2) -> float:
-    return opening_bits(log_blowup=log_blowup, queries=queries, log_cols=log_cols)
+def error(queries: int, log_cols: int, log_blowup: int = 2) -> Fraction:
+    return opening_error(log_blowup=log_blowup, queries=queries, log_cols=log_cols)
 
 
 @pytest.mark.parametrize("log_size", range(len(commitment.LOG_COLS)))
 def test_every_shape_has_its_bits(log_size: int) -> None:
     log_rows, log_cols = commitment.shape(log_size)
     assert log_rows + log_cols == log_size
-    assert opening_bits(log_blowup=LOG_BLOWUP, queries=QUERIES, log_cols=log_cols) >= OPENING_BITS
+    assert whole_bits(error(QUERIES, log_cols, LOG_BLOWUP)) >= OPENING_BITS
 
 
 def test_the_bound_by_hand() -> None:
-    # Rate 1/4: a query passes with 5/8. Two queries on a tiny code: 25/64, and 2^4 / p^2 more.
-    assert bits(2, 2) == pytest.approx(-math.log2(25 / 64), rel=1e-9)
-    # So many queries that only n / |E| is left: 2^10 / 2^127.99.
-    assert bits(10_000, 8) == pytest.approx(117.99, abs=1e-6)
-    assert bits(2, 2, log_blowup=1) == pytest.approx(-2 * math.log2(3 / 4), rel=1e-9)
+    # Rate 1/4: a query passes with 5/8; a code of length 16 fails to show that the words are far with 32 / |E|.
+    assert error(2, 2) == Fraction(25, 64) + Fraction(32, FIELD)
+    assert error(2, 2, log_blowup=1) == Fraction(9, 16) + Fraction(16, FIELD)
+    assert whole_bits(error(10_000, 8)) == 116  # so many queries that only 2^11 / p^2 is left, p^2 a little below 2^128
+
+
+@pytest.mark.parametrize("log_cols", range(12))
+def test_no_query_passes_more_often_than_the_bound_says(log_cols: int) -> None:
+    """Both cases of the proof, with the integers that they are about."""
+    cols, length = 1 << log_cols, 1 << (log_cols + LOG_BLOWUP)
+    errors = (length - cols) // 2
+    assert 2 * errors < length - cols + 1  # unique decoding
+    passes = max(length - errors - 1, cols - 1 + errors)
+    assert Fraction(passes, length) <= Fraction(5, 8)
 
 
 def test_more_queries_and_shorter_codes_never_hurt() -> None:
-    assert all(bits(q, 11) < bits(q + 1, 11) for q in range(1, 200, 7))
-    assert all(bits(QUERIES, k) >= bits(QUERIES, k + 1) for k in range(20))
+    assert all(error(q, 11) > error(q + 1, 11) for q in range(1, 200, 7))
+    assert all(error(QUERIES, k) < error(QUERIES, k + 1) for k in range(20))
 
 
-@pytest.mark.parametrize("wanted", [1.0, 64.0, 100.0, 104.0, 110.0])
-def test_queries_are_just_enough(wanted: float) -> None:
+@pytest.mark.parametrize("wanted", [1, 64, 100, 104, 110])
+def test_queries_are_just_enough(wanted: int) -> None:
     count = queries_for(wanted)
-    assert (5 / 8) ** count <= 2**-wanted < (5 / 8) ** (count - 1)
+    assert Fraction(5, 8) ** count <= Fraction(1, 2**wanted) < Fraction(5, 8) ** (count - 1)
+
+
+def test_bits_are_rounded_down_exactly() -> None:
+    assert [whole_bits(Fraction(1, n)) for n in (1, 2, 3, 4, 2**100, 2**100 + 1)] == [0, 1, 1, 2, 100, 100]
+    assert whole_bits(Fraction(3, 2**102)) == 100
+    for chance in (Fraction(0), Fraction(2)):
+        with pytest.raises(ValueError, match="not a chance"):
+            whole_bits(chance)
 
 
 @pytest.mark.parametrize("log_size", range(len(commitment.LOG_COLS)))
 def test_the_shapes_are_the_shortest(log_size: int) -> None:
     best = min(range(log_size + 1), key=lambda k: (commitment.expected_size(log_size - k, k), -k))
     assert commitment.LOG_COLS[log_size] == best
+
+
+# -- the whole proof ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", programs.ALL)
+def test_the_budget_counts_every_challenge_that_is_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each challenge of a real verification, by the degree of the polynomial that it tests, is within the part it belongs to."""
+    program = programs.ALL[name](0)
+    prover = Prover(program, bytes(32))
+    given = programs.inputs(program, 2)
+    made = prover.prove(given)
+    statement = Statement(circuit=bytes(32), weights=prover.weights.root, inputs=given, outputs=made.outputs)
+    layout = admit(prover.structure, statement)
+    drawn: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+
+    class Counting(Transcript):
+        def challenges(self, label: str, count: int) -> list[tuple[int, int]]:
+            drawn[label] += count
+            return super().challenges(label, count)
+
+    true = verifier._check_opening
+
+    def counted(reader, label, root, stack, found):  # type: ignore[no-untyped-def]
+        sizes[label] = len(found)
+        true(reader, label, root, stack, found)
+
+    monkeypatch.setattr(verifier, "Transcript", Counting)
+    monkeypatch.setattr(verifier, "_check_opening", counted)
+    verify(prover.structure, statement, made.proof)
+    parts = {key: part * FIELD for key, part in budget(layout).parts.items()}
+    blocks = [leaf.block for leaf in layout.leaves]
+    rows = sum(1 << block.log_size for block in blocks) * max((block.width for block in blocks), default=0)
+    tables = drawn.pop("logup mix", 0) + drawn.pop("logup merge", 0) + 2 * drawn.pop("logup challenge", 0)
+    assert drawn.pop("logup alpha, beta", 0) == (2 if blocks else 0)
+    # No mix is drawn for the root, where the bound counts one all the same.
+    assert 0 <= parts["tables"] - rows - tables <= 1
+    points = drawn.pop("output point", 0)
+    assert points == sum(sum(layout.tensor_logs(output.tensor)) for output in program.outputs)
+    batching = sum(sizes.values()) + 2 * (drawn.pop("trace challenge") + drawn.pop("weights challenge"))
+    assert batching <= parts["batching"]
+    assert (drawn.pop("trace claims"), drawn.pop("weights claims")) == (1, 1)
+    found = claims(prover.structure).results
+    tensors = [i for i, op in enumerate(program.ops) if found[i] > 1 and not isinstance(op, Requantise | Maximum)]
+    assert drawn.pop("merge claims", 0) == len(tensors)
+    assert sum(found[i] for i in tensors) + 2 * drawn.pop("merge challenge", 0) == parts["merges"]
+    # Coefficients of the proximity test belong to the openings; what is left are the rounds of the walk.
+    drawn.pop("opening rows")
+    rounds = {
+        label: drawn.pop(label)
+        for label in list(drawn)
+        if label in {f"{k} challenge" for k in ("dense", "conv", "scale", "select")}
+    }
+    assert not drawn
+    assert points + 2 * sum(rounds.values()) <= parts["walk"] + parts["outputs"]
+
+
+def test_the_header_says_what_the_budget_gives() -> None:
+    prover = Prover(programs.mlp(), bytes(32))
+    layout = Layout.of(prover.structure, 3)
+    bits = budget(layout).bits
+    assert bits >= SECURITY_BITS
+    assert header(layout) == MAGIC + bits.to_bytes(2, "little")
+    assert prover.prove(programs.inputs(prover.program, 3)).proof.startswith(header(layout))
+
+
+def test_how_large_a_proof_keeps_the_promise() -> None:
+    """Each row of the table argument has a cell of its own in T, and is the largest part; some 2^26 cells are the end."""
+
+    def bits(log_size: int, width: int) -> int:
+        opening = opening_error(log_cols=commitment.shape(log_size)[1], log_blowup=LOG_BLOWUP, queries=QUERIES)
+        algebra = (width << log_size) + 30 * 31
+        return whole_bits(2 * opening + Fraction(algebra, FIELD))
+
+    assert bits(22, 3) == 102
+    assert bits(26, 3) == SECURITY_BITS
+    assert bits(28, 2) < SECURITY_BITS
+
+
+def test_too_few_bits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    prover = Prover(programs.mlp(), bytes(32))
+    monkeypatch.setattr(budgets, "QUERIES", queries_for(99))
+    with pytest.raises(MalformedError, match="too large for 100 bits"):
+        prover.prove(programs.inputs(prover.program, 1))
+
+
+def doubled(times: int) -> Structure:
+    m = programs.Maker(0, 2)
+    x = 0
+    for _ in range(times):
+        x = m.add(Combine(sources=(x, x), coefficients=(1, -1), constant=0))
+    return Structure.of(m.done(x))
+
+
+def test_claims_on_a_tensor_that_is_read_twice_do_not_double() -> None:
+    """Unmerged, fifty sums of a tensor with itself would make 2^50 claims, and a short proof as much work."""
+    found = claims(doubled(50))
+    assert max(found.results) == 2
+    assert budget(Layout.of(doubled(50), 1)).bits >= SECURITY_BITS
+
+
+def test_the_document_has_a_row_for_every_part(checkout: Path) -> None:
+    text = (checkout / "docs/formats/sumcheck.md").read_text()
+    rows = set(re.findall(r"^\| `([a-z ]+)` \|", text, re.MULTILINE))
+    assert set(budget(Layout.of(Structure.of(programs.mlp()), 1)).parts) <= rows
+    assert f"{QUERIES} queries" in text

@@ -12,17 +12,15 @@ descending size, so each is aligned. W holds multiplier x weight and bias of eac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifiable.errors import MalformedError
-from verifiable.model.program.ops import Conv, Dense, Maximum, Requantise, Scale, Shape, sources
-from verifiable.zk.sumcheck import commitment, logup
+from verifiable.model.program.ops import Conv, Dense, Maximum, Requantise, Scale, Shape
+from verifiable.zk.sumcheck import logup
 from verifiable.zk.sumcheck.layers import Convolution
 from verifiable.zk.sumcheck.lookups import FirstDigit, Lookup, Mapped, MappedEven, NextDigit, Range
 from verifiable.zk.sumcheck.maps import block_diagonal, log_padded, window
-from verifiable.zk.sumcheck.soundness import LOG_BLOWUP, LOG_FIELD, QUERIES, opening_bits
 from verifiable.zk.sumcheck.structure import Structure
 
 MAX_SAMPLES = 1 << 16
@@ -110,19 +108,6 @@ class Layout:
     def result(self, op: int) -> int:
         """The tensor that an operation makes."""
         return len(self.structure.inputs) + op
-
-    def security_bits(self) -> float:
-        """-log2 of the chance that a false statement is accepted, by the sum of all parts' errors; docs/security."""
-        errors = 0.0
-        for stack in (self.trace, self.weights):
-            log_cols = commitment.shape(stack.log_size)[1]
-            errors += 2 ** -opening_bits(log_blowup=LOG_BLOWUP, queries=QUERIES, log_cols=log_cols)
-        log_leaves, _ = logup.stack([leaf.block.log_size for leaf in self.leaves]) if self.leaves else (1, [])
-        # A tensor's claims are merged, so each reading of one is reduced once.
-        reductions = sum(1 + len(sources(op)) for op in self.structure.ops) + len(self.structure.outputs) + len(self.leaves)
-        claims = 4 * reductions * (self.trace.log_size + self.weights.log_size + 64)
-        algebra = 4 * 2.0**log_leaves + 4.0 * log_leaves**2 + claims
-        return -math.log2(errors + algebra * 2.0**-LOG_FIELD)
 
 
 def axis_logs(shape: Shape) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from verifiable.zk.sumcheck.logup_prover import Witness, prove_logup
 from verifiable.zk.sumcheck.maps import AxisMap
 from verifiable.zk.sumcheck.structure import Structure, half_up, padded_bounds
 from verifiable.zk.sumcheck.sumcheck_prover import prove_against, prove_product
-from verifiable.zk.sumcheck.verifier import HEADER, Statement, admit, begin, draw_output, evaluate, padded
+from verifiable.zk.sumcheck.verifier import Statement, admit, begin, draw_output, evaluate, header, padded
 from verifiable.zk.sumcheck.walk import Walk
 from verifiable.zk.sumcheck.weights import commit
 from verifiable.zk.sumcheck.witness import part, step
@@ -84,8 +84,9 @@ class Prover:
     def argue(self, layout: Layout, statement: Statement, tensors: list[Integers], *, watch: Watch = unwatched) -> bytes:
         """The proof's bytes, in the verifier's order. ``watch`` is told what comes next, and may raise to end it."""
         watch("committing to the trace", 0.1)
-        writer = Writer(begin(statement))
-        writer.unabsorbed(HEADER)
+        start = header(layout)
+        writer = Writer(begin(start, statement))
+        writer.unabsorbed(start)
         columns = self.columns(layout, tensors)
         multiplicities = self.multiplicities(layout, columns)
         trace = commit_prover.commit(self.trace(layout, columns, tensors, multiplicities))

@@ -2,7 +2,7 @@
 """Checking that a Program with committed weights maps public inputs to public outputs.
 
 1. The statement fits the structure: shapes, ranges, one number of samples.
-2. The transcript absorbs the circuit's id, the weights' root, inputs and outputs; then the trace's root.
+2. The transcript absorbs the header, the circuit's id, the weights' root, inputs and outputs; then the trace's root.
 3. Every result and digit lies in its table (:mod:`.logup`): claims on T, and on the accumulators.
 4. The public outputs, evaluated at a fresh random point, are claims on their tensors.
 5. All claims are walked back to inputs, T and W (:mod:`.walk`).
@@ -26,6 +26,7 @@ from verifiable.errors import MalformedError
 from verifiable.model.program.ir import LIMIT
 from verifiable.model.program.ops import Shape
 from verifiable.zk.sumcheck import commitment, field, layers
+from verifiable.zk.sumcheck.budget import budget
 from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
 from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
 from verifiable.zk.sumcheck.layout import Key, Layout, Stack, axis_logs, convolution
@@ -38,9 +39,8 @@ from verifiable.zk.sumcheck.transcript import Transcript
 from verifiable.zk.sumcheck.walk import Walk
 
 MAGIC = b"verifiable/sumcheck/v1\0"
-#: What every accepted proof gives, in bits, under the assumptions of docs/security; part of the header.
+#: The least that an accepted proof gives, in bits, under the assumptions of docs/formats/sumcheck.md.
 SECURITY_BITS = 100
-HEADER = MAGIC + SECURITY_BITS.to_bytes(2, "little")
 
 Integers = Mapping[str, NDArray[np.generic]]
 
@@ -61,8 +61,9 @@ def verify(structure: Structure, statement: Statement, proof: bytes) -> None:
     ``statement.circuit`` is the 32-byte id that pins ``structure`` and ``statement.weights``.
     """
     layout = admit(structure, statement)  # 1.
-    reader = Reader(proof, begin(statement))  # 2.
-    if reader.unabsorbed(len(HEADER), "header") != HEADER:
+    start = header(layout)
+    reader = Reader(proof, begin(start, statement))  # 2.
+    if reader.unabsorbed(len(start), "header") != start:
         raise MalformedError("proof: not a sumcheck proof of this version")
     root = reader.data("trace root", 32)
     walk = Walk(layout, _Verifier(layout, reader))
@@ -80,7 +81,9 @@ def verify(structure: Structure, statement: Statement, proof: bytes) -> None:
 
 
 def admit(structure: Structure, statement: Statement) -> Layout:
-    """The layout for the statement's samples. Raises MalformedError unless names, shapes, dtypes and ranges are as declared."""
+    """The layout for the statement's samples. Raises MalformedError unless names, shapes, dtypes and ranges are as declared and
+    the budget is kept, UnsupportedError for a Program that makes too many claims.
+    """
     if len(statement.circuit) != 32 or len(statement.weights) != 32:
         raise MalformedError("statement: a circuit id and a root are 32 bytes each")
     ends: list[tuple[str, Shape, int, int]] = [(e.name, e.shape, e.low, e.high) for e in structure.inputs]
@@ -95,9 +98,14 @@ def admit(structure: Structure, statement: Statement) -> Layout:
     if len(counts) != 1:
         raise MalformedError("statement: inputs and outputs differ in their number of samples")
     layout = Layout.of(structure, counts.pop())
-    if layout.security_bits() < SECURITY_BITS:
+    if budget(layout).bits < SECURITY_BITS:
         raise MalformedError(f"statement: too large for {SECURITY_BITS} bits of security")
     return layout
+
+
+def header(layout: Layout) -> bytes:
+    """A proof's first bytes: protocol, version, and what :func:`.budget.budget` gives, in bits."""
+    return MAGIC + budget(layout).bits.to_bytes(2, "little")
 
 
 def _admit(where: str, value: NDArray[Any], shape: Shape, low: int, high: int) -> int:
@@ -108,10 +116,10 @@ def _admit(where: str, value: NDArray[Any], shape: Shape, low: int, high: int) -
     return len(value)
 
 
-def begin(statement: Statement) -> Transcript:
-    """A transcript that has absorbed the whole statement."""
+def begin(start: bytes, statement: Statement) -> Transcript:
+    """A transcript that has absorbed the header and the whole statement."""
     transcript = Transcript()
-    transcript.absorb("header", HEADER)
+    transcript.absorb("header", start)
     transcript.absorb("circuit", statement.circuit)
     transcript.absorb("weights", statement.weights)
     for kind, given in (("input", statement.inputs), ("output", statement.outputs)):
