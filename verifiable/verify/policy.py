@@ -3,8 +3,8 @@
 
 Each is a small object with one method. A policy sees only what was established; a check that was skipped has
 established nothing, so no policy can be met by it. However a policy is met, something must stand for the values: a proof, a
-re-run, or a signature that was asked for by its key. :func:`parse_policy` refuses a file that could be met otherwise, and the
-verifier asks again afterwards (:func:`judge`), whoever wrote the policy.
+re-run, or a signature that was asked for by its key. A policy that could be met otherwise is refused before anything is judged by
+it (:func:`require_grounds`), and the verifier asks again afterwards (:func:`judge`), whoever wrote the policy.
 """
 
 from __future__ import annotations
@@ -147,12 +147,22 @@ def parse_policy(data: bytes) -> Policy:
     Raises MalformedError, also for a policy that could be met without anything that stands for the values.
     """
     policy = _policy(Record(read_toml(data, what="policy"), "policy"), _MAX_DEPTH)
+    require_grounds(policy)
+    return policy
+
+
+def require_grounds(policy: Policy) -> None:
+    """On every way to meet ``policy``, something must stand for the values. Raises MalformedError.
+
+    A caller's own objects cannot be looked into; :func:`judge` holds them to it.
+    """
+    if not callable(getattr(policy, "check", None)):
+        raise MalformedError(f"policy: {type(policy).__name__} is none", hint="parse_policy(data), or ProvedBy(), Rerun(), ...")
     if loose := _groundless(policy):
         raise MalformedError(
             f"policy: one way to meet it asks only for {', '.join(loose)}: nothing would stand for the values",
             hint="add proved, rerun or signed-by, on every way: all-of = [{proved = true}, {...}]",
         )
-    return policy
 
 
 def judge(policy: Policy, verified: Verified) -> Met:

@@ -34,7 +34,7 @@ from verifiable.trust import TrustRoot
 from verifiable.verify import arguments, evidence
 from verifiable.verify import setup as _setup
 from verifiable.verify.binding import Binder
-from verifiable.verify.policy import DEFAULT, Policy, judge
+from verifiable.verify.policy import DEFAULT, Policy, judge, require_grounds
 from verifiable.verify.rerun import rerun
 from verifiable.verify.verified import Checklist, Signatory, Step, Verified
 from verifiable.zk import registry
@@ -81,6 +81,7 @@ class Verifier:
             arguments.check(
                 receipt=receipt, circuit=circuit, program=program, nonce=nonce, inputs=inputs, outputs=outputs
             )  # fmt: skip
+            require_grounds(rules := DEFAULT if policy is None else policy)
             parsed = Receipt.parse(receipt)
             claim = parsed.claim
             step.note(f"{len(receipt):,} bytes in canonical form")
@@ -136,7 +137,7 @@ class Verifier:
             caveats=(),
         )
         with steps.step(9) as step:
-            step.note(judge(DEFAULT if policy is None else policy, verified).detail)
+            step.note(judge(rules, verified).detail)
         return replace(verified, checks=steps.checks, caveats=(*_caveats(verified), *system.caveats(chosen)))
 
     def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
