@@ -253,7 +253,7 @@ def test_an_input_is_rounded_as_a_circuit_rounds_it() -> None:
     assert (compared.expected / 0.5).tolist() == [[[0, 2, 2, 4]]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 255), st.floats(2.0**-20, 2.0**20, width=32))
 def test_the_boundary_is_that_of_circuits(seed: int, zero: int, scale: float) -> None:
     """No zero point at an input or an output: each is a TensorSpec, and gives the integers that the Program is run on."""
@@ -272,6 +272,32 @@ def test_the_boundary_is_that_of_circuits(seed: int, zero: int, scale: float) ->
     assert (quantise(Tensor.from_array(values), spec).array() == ours["x"]).all()
     with pytest.raises(MalformedError, match="outside the calibrated range"):
         quantise(Tensor.from_array(np.full((1, 4), np.float32(scale * 300))), spec)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("op", ["MatMulInteger", "ConvInteger"])
+def test_integer_products_are_exact(op: str, signed: bool) -> None:
+    net, rng = Quantised(), np.random.default_rng(5)
+    kind, zero = (np.int8, -7) if signed else (np.uint8, 201)
+    shape, weight = ((2, 3, 5, 5), (4, 3, 3, 3)) if op == "ConvInteger" else ((3, 6), (6, 4))
+    w = net.constant(rng.integers(0, 255, weight).astype(np.uint8))
+    zeros = net.constant(kind(zero)), net.constant(np.uint8(130))
+    y = net.op(op, "x", w, *zeros, **({"strides": [2, 2]} if op == "ConvInteger" else {}))
+    code = onnx.TensorProto.INT8 if signed else onnx.TensorProto.UINT8
+    program, onnx_bytes = lowered(net.model(shape, y, kind=code, out=onnx.TensorProto.INT32))
+    info = np.iinfo(kind)
+    given = [{"x": rng.integers(info.min, info.max + 1, shape).astype(kind)} for _ in range(20)]
+    (compared,) = compare(program, onnx_bytes, given).values()
+    assert (compared.found == compared.expected).all()
+    assert (program.outputs[0].dtype, program.outputs[0].scale) == ("int32", 1.0)
+
+
+def test_integer_products_that_would_wrap_are_refused() -> None:
+    net = Quantised()
+    w = net.constant(np.full((40_000, 1), 255, np.uint8))
+    data = net.model([1, 40_000], net.op("MatMulInteger", "x", w), kind=onnx.TensorProto.UINT8, out=onnx.TensorProto.INT32)
+    with pytest.raises(UnsupportedError, match=r"MatMulInteger\): its sums can leave int32"):
+        lowered(data)
 
 
 def ones(net: Quantised, *shape: int) -> str:

@@ -117,7 +117,7 @@ class Graph:
         return [{"x": (step * scale).astype(np.float32)} for step in steps]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(layers, st.sampled_from(HEADS), seeds)
 def test_power_of_two_scales_give_the_very_same_integers(kinds: list[str], head: str, seed: int) -> None:
     graph = Graph(seed, exact=True)
@@ -130,7 +130,7 @@ def test_power_of_two_scales_give_the_very_same_integers(kinds: list[str], head:
     assert (compared.found == compared.expected).all()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(layers, st.sampled_from(HEADS), seeds)
 def test_other_scales_differ_at_ties_that_float32_misses_only(kinds: list[str], head: str, seed: int) -> None:
     graph = Graph(seed, exact=False)
@@ -160,7 +160,7 @@ def test_other_scales_differ_at_ties_that_float32_misses_only(kinds: list[str], 
 
 def test_refusals_of_random_scales_are_rare() -> None:
     refused = []
-    for seed in range(25):
+    for seed in range(15):
         graph = Graph(seed, exact=False)
         for kind in ("Conv", "Residual", "AveragePool"):
             graph.add(kind)
@@ -168,4 +168,4 @@ def test_refusals_of_random_scales_are_rare() -> None:
             lowered(graph.finish("Gemm"))
         except UnsupportedError as error:
             refused.append(str(error))
-    assert len(refused) <= 2, refused
+    assert len(refused) <= 1, refused

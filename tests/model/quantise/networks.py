@@ -62,9 +62,11 @@ class Net:
     def relu6(self, x: str) -> str:
         return self.op("Clip", x, self.constant(np.float32(0)), self.constant(np.float32(6)))
 
-    def model(self, shape: Sequence[int], *outputs: str, opset: int = 17, dtype: int = TensorProto.FLOAT) -> bytes:
+    def model(
+        self, shape: Sequence[int], *outputs: str, opset: int = 17, dtype: int = TensorProto.FLOAT, given: int = TensorProto.FLOAT
+    ) -> bytes:
         graph = helper.make_graph(
-            self.nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            self.nodes, "net", [helper.make_tensor_value_info("x", given, shape)],
             [helper.make_tensor_value_info(name, dtype, None) for name in outputs],
             [numpy_helper.from_array(array, name) for name, array in self.weights.items()],
         )  # fmt: skip
@@ -82,7 +84,7 @@ def mlp(batch: int = 1, activation: str = "Relu") -> bytes:
     return net.model([batch, 20], net.dense(b, 32, 10), opset=18)
 
 
-def vgg() -> bytes:
+def vgg(batch: int = 1) -> bytes:
     net = Net(seed=1)
     x = "x"
     for inner, outer in ((3, 8), (8, 16)):
@@ -90,7 +92,7 @@ def vgg() -> bytes:
         x = net.relu(net.batchnorm(net.conv(x, outer, outer), outer))
         x = net.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
     x = net.op("Flatten", x)
-    return net.model([1, 3, 16, 16], net.dense(net.relu(net.dense(x, 256, 32)), 32, 10))
+    return net.model([batch, 3, 16, 16], net.dense(net.relu(net.dense(x, 256, 32)), 32, 10))
 
 
 def resnet(blocks: Sequence[tuple[int, int]] = ((8, 1), (16, 2), (16, 1))) -> bytes:
@@ -133,6 +135,7 @@ FAMILIES = {
     "mlp": mlp,
     "mlp, batch of 4": lambda: mlp(4),
     "vgg": vgg,
+    "vgg, batch of 3": lambda: vgg(3),
     "resnet": resnet,
     "mobilenet": mobilenet,
     "inception": inception,

@@ -162,6 +162,29 @@ def test_what_is_no_plan_is_malformed(name: str) -> None:
         Plan.parse(edited(MALFORMED[name]))
 
 
+def scaled(table: str, name: str, factor: float) -> bytes:
+    """The plan with every entry of a table changed."""
+
+    def change(record: Any) -> None:
+        for entry in record[table]:
+            entry[name] = entry[name] + factor if name == "shift" else entry[name] * factor
+
+    return edited(change)
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (scaled("units", "scale", 2.0**-40), r"value '\w+': .*(2\^62|62 bits)"),
+        (scaled("units", "scale", 2.0**-300), r"value '\w+': .*62 bits"),
+        (scaled("shifts", "shift", -12), r"value '\w+': .*table would have [\d,]+ rows"),
+    ],
+)
+def test_wrapping_accumulators_and_endless_tables_are_refused_by_name(plan: bytes, told: str) -> None:
+    with pytest.raises(UnsupportedError, match=told):
+        program(MLP, Plan.parse(plan))
+
+
 def test_another_version_is_named() -> None:
     with pytest.raises(UnsupportedError, match="version 2"):
         Plan.parse(edited(lambda record: record.update(version=2)))

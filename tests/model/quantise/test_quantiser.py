@@ -20,12 +20,18 @@ from verifiable.model.program.ops import Combine, Dense, Maximum, Requantise, Su
 from verifiable.model.quantise import plan_of, saturation
 from verifiable.model.quantise.options import Options
 
-SIXTEEN = Options(activation_bits=14, max_rows=1 << 20)
+FOURTEEN = Options(activation_bits=14, max_rows=1 << 20)
+WIDEST = Options(activation_bits=16, max_rows=1 << 20, weight_bits=16)
 
 
 @pytest.mark.parametrize(
     ("family", "options", "allowed"),
-    [*((family, Options(), 0.05) for family in FAMILIES), ("vgg", SIXTEEN, 0.015), ("mobilenet", SIXTEEN, 0.01)],
+    [
+        *((family, Options(), 0.05) for family in FAMILIES),
+        ("vgg", FOURTEEN, 0.015),
+        ("mobilenet", FOURTEEN, 0.01),
+        ("resnet", WIDEST, 0.01),
+    ],
 )
 def test_families_follow_the_float_model(family: str, options: Options, allowed: float) -> None:
     onnx = normalised(FAMILIES[family]())
@@ -259,6 +265,27 @@ def test_a_narrower_table_is_coarser_not_wrong() -> None:
     assert all(small.table_size(op) <= 1 << 12 for op in small.ops if isinstance(op, Requantise))
     (compared,) = compare(small, onnx, given[30:]).values()
     assert compared.error < 0.1
+
+
+def test_images_of_bytes_are_taken_as_they_are() -> None:
+    net = Net(seed=7)
+    x = net.op("Mul", net.op("Cast", "x", to=TensorProto.FLOAT), net.constant(np.float32(1 / 255)))
+    x = net.op("Flatten", net.relu(net.conv(x, 1, 3)))
+    onnx = normalised(net.model([2, 1, 6, 6], net.dense(x, 108, 4), given=TensorProto.UINT8))
+    rng = np.random.default_rng(1)
+    given = [{"x": rng.integers(0, 256, (2, 1, 6, 6)).astype(np.uint8)} for _ in range(30)]
+    program = quantised(onnx, given[:20])
+    assert [(i.dtype, i.scale, i.low, i.high) for i in program.inputs] == [("uint8", 1.0, 0, 255)]
+    (compared,) = compare(program, onnx, given[20:]).values()
+    assert compared.error < 0.03
+
+
+def test_whole_numbers_that_a_model_computes_are_refused() -> None:
+    """They would wrap, or be exact; a rounded grid is neither."""
+    net = Net()
+    onnx = normalised(net.model([1, 4], net.op("Add", "x", "x"), given=TensorProto.INT32, dtype=TensorProto.INT32))
+    with pytest.raises(UnsupportedError, match=r"\(\w+\): it computes int32"):
+        quantised(onnx, [{"x": np.arange(4, dtype=np.int32)[None]}])
 
 
 def lone(kind: str, **attributes: object) -> bytes:

@@ -102,6 +102,8 @@ class Walk:
             self.states[out] = self._dequantise(node.input[0], self._scales(node.input[1]), self._zeros(node, 2), attributes)
         elif op in ("QLinearConv", "QLinearMatMul"):
             self.states[out] = self._qlinear(node, attributes)
+        elif op in ("ConvInteger", "MatMulInteger"):
+            self.states[out] = self._integer(node)
         elif op in ("Conv", "Gemm", "MatMul"):
             bias = self._number(node.input[2]) if len(node.input) > 2 and node.input[2] else None
             states = self._real(node.input[0]), self._state(node.input[1])
@@ -178,10 +180,25 @@ class Walk:
             attributes = self._geometry(node)
         return self._quantise(self._linear(op, (x, weight), bias, attributes), grid)
 
-    def _geometry(self, node: onnx.NodeProto) -> dict[str, Any]:
-        """Attributes of a QLinearConv with defaults filled in, which are those of a Conv."""
+    def _integer(self, node: onnx.NodeProto) -> State:
+        """ConvInteger and MatMulInteger: products of integers less their zero points, as int32."""
+        op, one = node.op_type.removesuffix("Integer"), (Fraction(1),)
+        x = self._dequantise(node.input[0], one, self._zeros(node, 2), {})
+        zeros = self._zeros(node, 3)
+        axis = 0 if op == "Conv" else -1
+        weight = self._dequantise(node.input[1], one if zeros is None else one * zeros.size, zeros, {"axis": axis})
+        if not isinstance(x, Narrow):
+            raise UnsupportedError("its first input is constant")
+        attributes = self._geometry(node, 1) if op == "Conv" else {}
+        made = self._linear(op, (x, weight), None, attributes)
+        if any(max(-channel.low - 1, channel.high) >= 1 << 31 for channel in made.channels):
+            raise UnsupportedError("its sums can leave int32, where they wrap")
+        return made
+
+    def _geometry(self, node: onnx.NodeProto, weight: int = 3) -> dict[str, Any]:
+        """Attributes of a QLinearConv or ConvInteger with defaults filled in, which are those of a Conv."""
         conv = onnx.NodeProto(op_type="Conv", name=node.name, attribute=node.attribute)
-        shapes = [self.analysis.values[name].shape for name in (node.input[0], node.input[3], node.output[0])]
+        shapes = [self.analysis.values[name].shape for name in (node.input[0], node.input[weight], node.output[0])]
         schema = onnx.defs.get_schema("Conv", self.analysis.opset, "")
         return attributes_of(with_defaults(conv, schema, shapes[:2], shapes[2:]))
 
@@ -199,7 +216,7 @@ class Walk:
     def _window(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> None:
         source, out = node.input[0], node.output[0]
         if node.op_type == "ReduceMean" and len(node.input) > 1:
-            attributes["axes"] = list(np.ravel(self._number(node.input[1])))
+            attributes["axes"] = np.ravel(self._number(node.input[1])).tolist()
         shapes = self.analysis.values[source].shape, self.analysis.values[out].shape
         for name, step in windows.STEPS[node.op_type](out, source, attributes, shapes).items():
             if isinstance(step, Largest):

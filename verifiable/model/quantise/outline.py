@@ -21,6 +21,7 @@ from verifiable.model.quantise.functions import Function, identity
 from verifiable.model.quantise.steps import Affine, Elementwise, End, Floats, Linear, Move, Outline, Source, Step, Sum, reads
 from verifiable.model.shapes import Analysis
 
+_FLOATS = {"float16", "float32", "float64"}
 _POST = {"Softmax": "softmax", "LogSoftmax": "logsoftmax", "ArgMax": "argmax"}
 _LINEAR = ("Gemm", "MatMul", "Conv")
 #: Operators that have a step, at least in some of their uses.
@@ -55,12 +56,13 @@ class _Reader:
             raise UnsupportedError("more than one of its outputs is used")
         if any(name in self.ends for name in node.input):
             raise UnsupportedError("it follows a softmax or arg-max, which are computed after the proof")
+        self._check_dtype(node)
         if op == "Gemm" and attributes.get("transA"):
             self._transposed(node)
         if op in functions.UNARY:
             self._elementwise(out, node.input[0], functions.unary(op, attributes))
-        elif op == "Clip":
-            self._elementwise(out, node.input[0], self._clip(node))
+        elif op in ("Clip", "Cast"):
+            self._elementwise(out, node.input[0], self._clip(node) if op == "Clip" else identity)
         elif op in functions.BINARY or op == "Sum":
             self._binary(node)
         elif op in _POST:
@@ -69,7 +71,7 @@ class _Reader:
             self.steps[out] = self._linear(node, attributes)
         elif op in windows.STEPS:
             if op == "ReduceMean" and len(node.input) > 1:
-                attributes["axes"] = list(np.ravel(self.number(node.input[1])))
+                attributes["axes"] = np.ravel(self.number(node.input[1])).tolist()
             self.steps.update(windows.STEPS[op](out, self._activation(node.input[0]), attributes, self._shapes(node)))
         elif op in movement.OPS:
             self._move(node, attributes)
@@ -77,6 +79,12 @@ class _Reader:
             raise UnsupportedError(
                 "no integer program for this operator yet", hint="replace it by supported operators, or use ezkl"
             )
+
+    def _check_dtype(self, node: onnx.NodeProto) -> None:
+        """Integers that a model computes are exact, or wrap; a grid of their values would be neither."""
+        computed = {self.analysis.values[name].dtype for name in node.output if name and self.uses[name]}
+        if node.op_type != "ArgMax" and (other := sorted(computed - _FLOATS)):
+            raise UnsupportedError(f"it computes {other[0]}", hint="compute in float32, or give the model in QDQ format")
 
     def outline(self) -> Outline:
         values = self.analysis.values
