@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from verifiable.model.program.execute import Execution, Executor, execute
 from verifiable.model.program.ir import Output, Program
 from verifiable.model.program.ops import Requantise, sources
 from verifiable.model.program.values import quantise_inputs
+from verifiable.model.quantise import slips
 from verifiable.model.quantise.normalised import analysed
 from verifiable.model.runtime import FloatModel
 from verifiable.zk.circuit import TensorSpec
@@ -71,6 +73,8 @@ def test_static_quantisation_is_followed(
     apart = steps_apart(made, seen)
     assert apart.max() < 1.01
     assert (apart > 0.01).mean() <= 0.02
+    counted = slips(normalise(standard(Model.parse(made))), lowered(made)[0], seen)
+    assert (counted.differing, counted.values) == (int((apart > 0.01).sum()), apart.size)
 
 
 @pytest.mark.parametrize(("family", "per_channel"), [("vgg", True), ("resnet", False)])
@@ -251,6 +255,17 @@ def test_an_input_is_rounded_as_a_circuit_rounds_it() -> None:
     (compared,) = compare(program, onnx_bytes, [{"x": halves}]).values()
     assert (compared.found / 0.5).tolist() == [[[1, 2, 3, 4]]]
     assert (compared.expected / 0.5).tolist() == [[[0, 2, 2, 4]]]
+
+
+def test_what_differs_from_onnxruntime_is_counted() -> None:
+    """Two of four values at halves, where an input is rounded otherwise; and each value behind a table that is off."""
+    program, onnx_bytes = lowered(relu_of(0.5, 100))
+    halves = [{"x": np.float32([[0.25, 0.75, 1.25, 1.75]])}, {"x": np.float32([[0.3, 0.9, 1.2, -1.7]])}]
+    counted = slips(onnx_bytes, program, halves)
+    assert (counted.differing, counted.values, counted.farthest) == (2, 8, 1)
+    doubled = replace(program, outputs=(replace(program.outputs[0], scale=0.25),))
+    counted = slips(onnx_bytes, doubled, halves[1:])
+    assert (counted.differing, counted.values, counted.farthest) == (3, 4, 2)
 
 
 @settings(max_examples=15, deadline=None)

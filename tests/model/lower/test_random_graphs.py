@@ -13,6 +13,7 @@ from tests.model.quantise.cases import compare, normalised
 from verifiable.errors import UnsupportedError
 from verifiable.model.program.execute import Executor
 from verifiable.model.program.values import quantise_inputs
+from verifiable.model.quantise import slips
 from verifiable.model.runtime import FloatModel
 
 LAYERS = (
@@ -125,9 +126,12 @@ def test_power_of_two_scales_give_the_very_same_integers(kinds: list[str], head:
     for kind in kinds:
         graph.add(kind)
     program, onnx_bytes = lowered(graph.finish(head))
-    (compared,) = compare(program, onnx_bytes, graph.samples(scale)).values()
-    note(f"{np.count_nonzero(compared.found != compared.expected)} of {compared.found.size} differ")
+    given_samples = graph.samples(scale)
+    (compared,) = compare(program, onnx_bytes, given_samples).values()
+    counted = slips(onnx_bytes, program, given_samples)
+    note(f"{counted.differing} of {counted.values} differ")
     assert (compared.found == compared.expected).all()
+    assert (counted.differing, counted.values, counted.farthest) == (0, compared.found.size, 0)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from verifiable.model.quantise.calibration import Sample
     from verifiable.model.quantise.options import Options
     from verifiable.model.quantise.plan import Plan
-    from verifiable.model.quantise.quantiser import Saturation
+    from verifiable.model.quantise.quantiser import Saturation, Slips
 
 
 def plan_of(onnx: bytes, samples: Sequence[Sample], options: Options | None = None) -> Plan:
@@ -49,3 +49,14 @@ def saturation(program: Program, samples: Sequence[Sample]) -> Saturation:
     from verifiable.model.quantise import quantiser
 
     return quantiser.saturation(program, samples)
+
+
+def slips(onnx: bytes, program: Program, samples: Sequence[Sample]) -> Slips:
+    """Where a lowered model's integers are not onnxruntime's: its float32 misses a tie, or an input lies half-way.
+
+    Counted for outputs whose integers the model shows, so not behind a softmax or arg-max. Raises MalformedError for samples that
+    do not fit.
+    """
+    from verifiable.model.quantise import quantiser
+
+    return quantiser.slips(onnx, program, samples)

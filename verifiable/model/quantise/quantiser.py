@@ -7,16 +7,17 @@ function of a C library, no sum whose order is left open. Therefore everybody wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.guard import guarded, shown
 from verifiable.model.lower.lowering import is_quantised, lowered
 from verifiable.model.program.builder import Builder
-from verifiable.model.program.execute import Executor
+from verifiable.model.program.execute import Execution, Executor
 from verifiable.model.program.ir import Input, Program
 from verifiable.model.program.values import quantise_inputs
 from verifiable.model.quantise.calibration import Sample, Stats, observe
@@ -29,6 +30,7 @@ from verifiable.model.quantise.outline import outline_of
 from verifiable.model.quantise.plan import Plan
 from verifiable.model.quantise.scales import Grid, exact_grid, groups
 from verifiable.model.quantise.steps import Outline
+from verifiable.model.runtime import FloatModel
 from verifiable.model.shapes import Analysis
 
 _BATCH = 64
@@ -42,6 +44,15 @@ class Saturation:
 
     clamped: int
     values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slips:
+    """Of ``values`` of the outputs, how many are ``differing`` integers, and by how many steps at most."""
+
+    differing: int
+    values: int
+    farthest: int
 
 
 def plan_of(onnx: bytes, samples: Sequence[Sample], options: Options | None = None) -> Plan:
@@ -64,17 +75,39 @@ def program(onnx: bytes, plan: Plan) -> Program:
 
 def saturation(program: Program, samples: Sequence[Sample]) -> Saturation:
     """See :func:`verifiable.model.quantise.saturation`."""
-    executor = Executor(program)
     clamped = values = 0
-    for start in range(0, len(samples), _BATCH):
-        batch = samples[start : start + _BATCH]
-        stacked = {entry.name: np.stack([sample[entry.name] for sample in batch]) for entry in program.inputs}
-        integers, outside = quantise_inputs(program, stacked)
-        ran = executor.run_many(integers)
+    for _, integers, outside, executor, ran in _runs(program, samples):
         clamped += outside + sum(ran.saturated)
         values += sum(array.size for array in integers.values())
         values += sum(ran.tensors[len(program.inputs) + i].size for i in executor.bounds.rounded)
     return Saturation(clamped=clamped, values=values)
+
+
+def slips(onnx: bytes, program: Program, samples: Sequence[Sample]) -> Slips:
+    """See :func:`verifiable.model.quantise.slips`."""
+    model = FloatModel(onnx)
+    differing = values = farthest = 0
+    for batch, _, _, _, ran in _runs(program, samples):
+        theirs = [model.run(sample) for sample in batch]
+        for output in program.outputs:
+            if output.post == "none":
+                expected = np.stack([np.asarray(outputs[output.name], np.float64) for outputs in theirs])
+                apart = np.abs(np.rint(expected / output.scale) - ran.outputs[output.name])
+                differing, values = differing + int(np.count_nonzero(apart)), values + apart.size
+                farthest = max(farthest, int(apart.max(initial=0)))
+    return Slips(differing=differing, values=values, farthest=farthest)
+
+
+def _runs(
+    program: Program, samples: Sequence[Sample]
+) -> Iterator[tuple[Sequence[Sample], dict[str, NDArray[np.int64]], int, Executor, Execution]]:
+    """By batches: samples, their integers and how many of these were clamped, the executor, and what it made of them."""
+    executor = Executor(program)
+    for start in range(0, len(samples), _BATCH):
+        batch = samples[start : start + _BATCH]
+        stacked = {entry.name: np.stack([sample[entry.name] for sample in batch]) for entry in program.inputs}
+        integers, outside = quantise_inputs(program, stacked)
+        yield batch, integers, outside, executor, executor.run_many(integers)
 
 
 def _decided(onnx: bytes, analysis: Analysis, samples: Sequence[Sample], options: Options) -> Plan:
