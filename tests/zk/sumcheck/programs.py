@@ -86,6 +86,15 @@ def convs(seed: int = 0) -> Program:
     return m.done(m.biased(m.add(Reshape(source=x, shape=(1, int(np.prod(m.shapes[x]))))), 4))
 
 
+def batch(seed: int = 0) -> Program:
+    """Three images at once, a number that is padded."""
+    m = Maker(seed, 3, 3, 4, 5)
+    x = m.relu(m.conv(0, 6, strides=(1, 2)))
+    x = m.add(Maximum(left=x, right=m.relu(m.conv(x, 6, groups=2))))
+    flat = m.add(Reshape(source=x, shape=(3, int(np.prod(m.shapes[x][1:])))))
+    return m.done(m.biased(flat, 5), x)
+
+
 def depthwise(seed: int = 0) -> Program:
     m = Maker(seed, 1, 3, 5, 5)
     return m.done(m.conv(m.relu(m.conv(0, 3, groups=3)), 2, kernel=(1, 1), pads=(0, 0, 0, 0)))
@@ -215,6 +224,7 @@ ALL: dict[str, Callable[[int], Program]] = {
         mlp,
         rows,
         convs,
+        batch,
         depthwise,
         grouped,
         groups_of_three,

@@ -164,8 +164,11 @@ def test_any_program_is_proved_or_refused(seed: int, samples: int) -> None:
         return
     given_inputs = random_inputs(program, seed, samples)
     made = prover.prove(given_inputs)
-    for key, value in prover.executor.run_many(given_inputs).outputs.items():
+    ran = Executor(program).run_many(given_inputs)
+    for key, value in ran.outputs.items():
         assert np.array_equal(made.outputs[key], value)
+    for witness, tensor in zip(prover.execute(given_inputs), ran.tensors, strict=True):
+        assert np.array_equal(witness[tuple(map(slice, tensor.shape))], tensor)
     statement = Statement(circuit=CIRCUIT, weights=prover.weights.root, inputs=given_inputs, outputs=made.outputs)
     verify(prover.structure, statement, made.proof)
     name, value = next(iter(made.outputs.items()))

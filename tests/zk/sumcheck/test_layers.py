@@ -254,6 +254,18 @@ def test_another_convolution_is_refused() -> None:
         shifted(Reader(writer.getvalue(), Transcript()), claim)
 
 
+def test_another_grouping_is_refused() -> None:
+    # Weights and tensors have the same sizes; which channels a filter reads differs.
+    rng = np.random.default_rng(6)
+    *_, claim, prove, verify = conv_case(rng, groups=3, out=2, inside=2, pad=(1, 1))
+    writer = Writer(Transcript())
+    prove(writer, claim)
+    verify(Reader(writer.getvalue(), Transcript()), claim)
+    *_, other = conv_case(rng, groups=4, out=2, inside=2, pad=(1, 1))
+    with pytest.raises(ProofError, match="select"):
+        other(Reader(writer.getvalue(), Transcript()), claim)
+
+
 def test_a_padded_position_cannot_reach_an_output() -> None:
     """Two inputs that differ in rows and columns past the real ones have one output, hence one claim; both pass for it."""
     rng = np.random.default_rng(5)

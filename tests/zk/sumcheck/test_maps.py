@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.zk.sumcheck.liars import extension, random_ext
 from verifiable.zk.sumcheck import evaluation, field, maps
-from verifiable.zk.sumcheck.maps import AxisMap, covered, log_padded, select, window
+from verifiable.zk.sumcheck.maps import AxisMap, block_diagonal, covered, log_padded, select, window
 
 windows = st.fixed_dictionaries(
     {
@@ -49,6 +49,22 @@ def test_a_window_map_is_its_definition(shape: dict[str, int], seed: int) -> Non
     r, s, t = (random_ext(rng, n) for n in (axis.log_outputs, axis.log_taps, axis.log_inputs))
     assert axis.evaluate(r, s, t) == extension(expected, r + s + t)
     assert axis.evaluate(r, None, t) == extension(expected.sum(axis=1), r + t)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
+def test_a_block_diagonal_map_is_its_definition(groups: int, here: int, within: int, seed: int) -> None:
+    out, inside = groups * here, groups * within
+    axis = block_diagonal(groups=groups, out=out, inside=inside)
+    expected = np.zeros((1 << log_padded(out), 1 << log_padded(inside), 1 << log_padded(out), 1 << log_padded(within)), np.int64)
+    for o in range(out):
+        for k in range(within):
+            expected[o, o // here * within + k, o, k] = 1
+    assert np.array_equal(table(axis), expected.reshape(table(axis).shape))
+    assert list(axis.taps) == sorted(axis.taps)
+    rng = np.random.default_rng(seed)
+    r, s, t = (random_ext(rng, n) for n in (axis.log_outputs, axis.log_taps, axis.log_inputs))
+    assert axis.evaluate(r, s, t) == extension(expected, r + s + t)
 
 
 @settings(max_examples=60, deadline=None)

@@ -159,6 +159,29 @@ def test_lookups_share_their_flags(name: str) -> None:
         attempt(TwoFaced(program, CIRCUIT), Structure.of(program))
 
 
+class Forgetful(Otherwise):
+    """The second digit is told that the first was not zero: again each lookup by itself is true."""
+
+    def _lie(self, flags: list[np.ndarray], at: Any) -> None:
+        for flag in flags[1:]:
+            flag[at] = 0
+
+    def columns(self, layout: Layout, tensors: Any) -> Any:
+        columns = super().columns(layout, tensors)
+        at = np.ravel_multi_index(self._chosen(tensors), tensors[TIED + 1].shape)
+        digit, flag, before = columns[TIED, "digit", 1]
+        told = before.copy()
+        told[at] = 0
+        columns[TIED, "digit", 1] = (digit, flag, told)
+        return columns
+
+
+def test_digits_share_their_flags() -> None:
+    program = programs.tied_digits()
+    with pytest.raises(ProofError, match="trace: the final evaluation"):
+        attempt(Forgetful(program, CIRCUIT), Structure.of(program))
+
+
 class OneMoreBorrowed(Otherwise):
     """At a tie, Y one less and a digit of 2^width for the carry: t is right, the last digit is not in its range."""
 
