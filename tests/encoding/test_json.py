@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import json as standard
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,23 @@ def test_brackets_in_strings_are_not_nesting() -> None:
 def test_size_is_capped_before_content() -> None:
     with pytest.raises(MalformedError, match="more than the 4 allowed"):
         read(b"{{{{{{{", max_size=4)
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"0,", b'"",', b'{"a":0},', b'""', b"[", b'[{"":[]}],'])
+def test_many_small_values_are_refused_before_any_is_made(unit: bytes) -> None:
+    """64 MiB of empty lists are 22 million objects: a minute and gigabytes. A receipt of that size is a few base64 strings."""
+    data = b"[" + unit * (((8 << 20) - 4) // len(unit)) + b"0]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedError, match="too many values"):
+            read(data, max_size=1 << 26)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 16
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_bulk_may_be_text() -> None:
+    assert read(b'["' + b"A" * (8 << 20) + b'"]', max_size=1 << 26) == ["A" * (8 << 20)]
 
 
 @pytest.mark.parametrize("data", [b'{"b":1,"a":2}', b'{"a": 1}', b"1.0", b'{"a":1}\n', b'"\\u0041"'])

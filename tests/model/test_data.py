@@ -9,7 +9,9 @@ import json
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +349,62 @@ def test_a_zip_that_unpacks_to_more_than_it_declares() -> None:
         at = bomb.index(signature) + offset
         bomb[at : at + 4] = struct.pack("<I", 140)
     refused(bytes(bomb), X3, suffix=".npz")
+
+
+def traced(run: Callable[[], object]) -> int:
+    """The most memory that ``run`` takes at a time, in bytes."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("declared", [64 << 20, 300], ids=["declared", "hidden"])
+def test_a_zip_costs_no_more_than_the_tensor_that_is_wanted(declared: int) -> None:
+    """A member that unpacks to 64 MiB, said openly or not; three numbers are wanted."""
+    bomb = bytearray(zipped(zipfile.ZIP_DEFLATED, x=npy(np.zeros(16 << 20, np.float32))))
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = bomb.index(signature) + offset
+        bomb[at : at + 4] = struct.pack("<I", declared)
+    assert traced(lambda: refused(bytes(bomb), X3, suffix=".npz")) < 8 << 20
+
+
+def test_two_spellings_of_one_name_are_two_arrays() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("x", npy(np.full(3, 1, np.float32)))
+        archive.writestr("x.npy", npy(np.full(3, 2, np.float32)))
+    refused(stream.getvalue(), X3, "two arrays of one name", suffix=".npz")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_far_larger_than_its_tensors_is_not_read(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"large{suffix}"
+    path.write_bytes(b" " * (16 << 20))
+    with pytest.raises(MalformedError, match="16,777,216 bytes, more than the"):
+        read_tensors(path, X3)
+    with pytest.raises(MalformedError) as caught:
+        read_tensors(path, [info("float32", 8 << 20)])
+    assert "more than the" not in caught.value.message
+
+
+def test_json_has_no_more_values_than_the_tensors() -> None:
+    empty = b"[" + b"[]," * (1 << 20) + b"[]]"
+    assert traced(lambda: refused(empty, X3, "too many values")) < 1 << 20
+    with pytest.raises(MalformedError, match="too many values"):
+        parse_samples(b"[" + b"[]," * (6 << 20) + b"[]]", ".json", X3)
+    many = json.dumps([[0.5]] * 300_000).encode()
+    assert parse_tensors(many, ".json", [info("float32", 300_000, 1)])["x"].shape == (300_000, 1)
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    for name, contents in (("a.json", b"[1,"), ("b.npy", b"x"), ("c.npz", b"x"), ("d.safetensors", b"x"), ("e.json", b"[1]")):
+        (tmp_path / name).write_bytes(contents)
+        for read in (read_tensors, read_samples):
+            with pytest.raises(MalformedError, match=f"{tmp_path}/{name}"):
+                read(tmp_path / name, X3)
 
 
 def test_zip_directories_are_bounded_and_names_unique() -> None:

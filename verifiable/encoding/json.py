@@ -18,6 +18,9 @@ from verifiable.errors import MalformedError
 
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
+#: Commas, quotes and opening brackets, wherever they stand. What we sign and store has some ten thousand at the very most; its
+#: bulk is base64, which has none.
+MAX_MARKS = 1 << 18
 _MAX_NUMBER_LENGTH = 32
 # A string, or a bracket. Possessive, and an unterminated string reaches to the end: no text makes it look twice at a character.
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
@@ -31,14 +34,17 @@ def canonical(value: object) -> bytes:
         raise MalformedError(f"cannot be written as canonical JSON: {error}") from error
 
 
-def parse(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH) -> Any:
+def parse(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH, max_marks: int = MAX_MARKS) -> Any:
     """Read one JSON document of at most ``max_size`` bytes; ``what`` names it in errors.
 
     Raises MalformedError for anything that RFC 7493 forbids: invalid UTF-8, duplicate keys, non-finite
-    numbers, integers beyond 2^53, and for nesting deeper than ``max_depth``.
+    numbers, integers beyond 2^53, for nesting deeper than ``max_depth``, and for more values than ``max_marks`` allows.
     """
     if len(data) > max_size:
         raise MalformedError(f"{what}: {len(data):,} bytes is more than the {max_size:,} allowed")
+    # Three bytes of text make a list of 56 bytes, so a cap on the size alone bounds neither memory nor time.
+    if (marks := sum(map(data.count, (b",", b'"', b"[", b"{")))) > max_marks:
+        raise MalformedError(f"{what}: too many values: {marks:,} commas, quotes and brackets, {max_marks:,} are allowed")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -53,9 +59,9 @@ def parse(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH) 
         raise MalformedError(f"{what}: not JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
 
 
-def parse_canonical(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH) -> Any:
+def parse_canonical(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH, max_marks: int = MAX_MARKS) -> Any:
     """Like :func:`parse`, and the bytes must be the RFC 8785 form of what they say, to the last byte."""
-    value = parse(data, what=what, max_size=max_size, max_depth=max_depth)
+    value = parse(data, what=what, max_size=max_size, max_depth=max_depth, max_marks=max_marks)
     if canonical(value) != data:
         raise MalformedError(
             f"{what}: not in canonical form (RFC 8785)", hint="the file was edited or re-formatted; use the original"

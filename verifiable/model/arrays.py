@@ -8,7 +8,7 @@ import math
 import struct
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from verifiable.encoding import json
@@ -56,25 +56,41 @@ def parse_npy(data: bytes, what: str) -> Array:
     return _checked_bool(array.astype(dtype.newbyteorder("=")), what)
 
 
-def parse_npz(data: bytes, names: Collection[str], what: str, *, max_size: int, aside: Collection[str] = ()) -> dict[str, Array]:
-    """The arrays in an .npz file, which must have exactly ``names``, and may have those ``aside``, unread. Raises MalformedError.
+def parse_npz(
+    data: bytes, sizes: Mapping[str, int], what: str, *, max_size: int, aside: Collection[str] = ()
+) -> dict[str, Array]:
+    """The arrays in an .npz file, which must have exactly the names of ``sizes`` and unpack to at most so many bytes each; it may
+    have those ``aside``, unread.
 
-    Sizes are judged as declared, before anything is unpacked; what unpacks to more than it declares is refused by zipfile.
+    Raises MalformedError.
+
+    Sizes are judged as declared, before anything is unpacked; and no more is unpacked than was declared.
     """
     _check_directory(data, what)
     with guarded(f"{what}: not an .npz file"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        if len({member.filename for member in members}) != len(members):
-            raise MalformedError(f"{what}: two arrays of one name")
         found = {member.filename.removesuffix(".npy"): member for member in members}
-        found = {name: member for name, member in found.items() if name in names or name not in aside}
+        if len(found) != len(members):
+            raise MalformedError(f"{what}: two arrays of one name")
+        found = {name: member for name, member in found.items() if name in sizes or name not in aside}
         members = list(found.values())
-        check_names(found, names, what)
+        check_names(found, sizes, what)
+        for name, member in found.items():
+            if member.file_size > sizes[name]:
+                raise MalformedError(
+                    f"{what}: {shown(name)} unpacks to {member.file_size:,} bytes, more than the {sizes[name]:,} allowed"
+                )
         if (total := sum(member.file_size for member in members)) > max_size:
             raise MalformedError(f"{what}: unpacks to {total:,} bytes, more than the {max_size:,} allowed")
         if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
             raise MalformedError(f"{what}: compressed in an unusual way", hint="save it with numpy.savez")
-        return {name: parse_npy(archive.read(member), f"{what}, array {shown(name)}") for name, member in found.items()}
+        return {name: parse_npy(_unpacked(archive, member), f"{what}, array {shown(name)}") for name, member in found.items()}
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """``ZipFile.read`` would inflate the whole stream, however long, before it cuts off what was not declared."""
+    with archive.open(member) as stream:
+        return stream.read(member.file_size + 1)
 
 
 def _check_directory(data: bytes, what: str) -> None:

@@ -6,6 +6,7 @@ JSON is ``{name: nested list}``, or a bare nested list where there is one input;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,13 +29,18 @@ FORMATS = (".json", ".npz", ".npy", ".safetensors")
 MAX_SIZE = 1 << 30
 MAX_JSON_SIZE = 1 << 26
 MAX_SAMPLES = 100_000
+# What a file of the expected tensors can take at the very most, so that a hostile one costs no more than an honest one; and
+# what any file may take, so that an honest mistake is told its shape. JSON: bytes of a number or list on a line of its own,
+# deeply indented; commas, quotes and brackets. Arrays: bytes of an element, zip directory or header besides.
+_JSON_VALUE, _JSON_LEAST, _MAX_MARKS = 256, 1 << 20, 1 << 24
+_ARRAY_ELEMENT, _ARRAY_LEAST = 8, 1 << 22
 #: Arrays of an .npz of samples that are the answers to them, where the model has no input of that name.
 ANSWERS = ("label", "labels", "target", "targets")
 
 
 def read_tensors(path: Path, infos: Sequence[TensorInfo], *, what: str = "input") -> dict[str, Tensor]:
     """One sample: a tensor for each of ``infos``, of its dtype and exactly its shape. Raises MalformedError."""
-    return parse_tensors(_read(path, what), path.suffix, infos, what=what)
+    return parse_tensors(_read(path, infos, what, samples=1), path.suffix, infos, what=f"{what} {path}")
 
 
 def read_samples(path: Path, infos: Sequence[TensorInfo], *, what: str = "calibration data") -> list[dict[str, Tensor]]:
@@ -43,7 +49,7 @@ def read_samples(path: Path, infos: Sequence[TensorInfo], *, what: str = "calibr
 
     Raises MalformedError.
     """
-    return parse_samples(_read(path, what), path.suffix, infos, what=what)
+    return parse_samples(_read(path, infos, what, samples=MAX_SAMPLES), path.suffix, infos, what=f"{what} {path}")
 
 
 def conform(
@@ -61,8 +67,8 @@ def parse_tensors(data: bytes, suffix: str, infos: Sequence[TensorInfo], *, what
     """:func:`read_tensors` on bytes; ``suffix`` is one of :data:`FORMATS`."""
     with guarded(what):
         if suffix == ".json":
-            return _from_json(_document(data, what), infos, what)
-        found = _arrays(data, suffix, infos, what)
+            return _from_json(_document(data, infos, what, samples=1), infos, what)
+        found = _arrays(data, suffix, infos, what, samples=1)
         return {info.name: _tensor(found[info.name], info, _where(what, info)) for info in infos}
 
 
@@ -71,20 +77,44 @@ def parse_samples(
 ) -> list[dict[str, Tensor]]:
     """:func:`read_samples` on bytes; ``suffix`` is one of :data:`FORMATS`."""
     with guarded(what):
-        samples = _json_samples(_document(data, what), infos, what) if suffix == ".json" else _stacked(data, suffix, infos, what)
+        if suffix == ".json":
+            samples = _json_samples(_document(data, infos, what, samples=MAX_SAMPLES), infos, what)
+        else:
+            samples = _stacked(data, suffix, infos, what)
     if not 1 <= len(samples) <= MAX_SAMPLES:
         raise MalformedError(f"{what}: {len(samples):,} samples, expected 1 to {MAX_SAMPLES:,}")
     return samples
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, infos: Sequence[TensorInfo], what: str, *, samples: int) -> bytes:
     if path.suffix not in FORMATS:
         raise MalformedError(f"{what}: {path} is none of {', '.join(FORMATS)}", hint="the ending of the name tells the format")
-    return files.read(path, what=what, max_size=MAX_JSON_SIZE if path.suffix == ".json" else MAX_SIZE)
+    if path.suffix == ".json":
+        size = min(_JSON_LEAST + _JSON_VALUE * samples * sum(map(_values, infos)), MAX_JSON_SIZE)
+    else:
+        size = min(sum(_array_size(info, samples) for info in infos), MAX_SIZE)
+    return files.read(path, what=what, max_size=size)
 
 
-def _document(data: bytes, what: str) -> Any:
-    return json.parse(data, what=what, max_size=MAX_JSON_SIZE)
+def _document(data: bytes, infos: Sequence[TensorInfo], what: str, *, samples: int) -> Any:
+    marks = min(json.MAX_MARKS + 2 * samples * sum(map(_values, infos)), _MAX_MARKS)
+    return json.parse(data, what=what, max_size=MAX_JSON_SIZE, max_marks=marks)
+
+
+def _array_size(info: TensorInfo, samples: int) -> int:
+    """Bytes of so many of this tensor in an array file."""
+    return _ARRAY_LEAST + _ARRAY_ELEMENT * samples * math.prod(_sizes(info))
+
+
+def _values(info: TensorInfo) -> int:
+    """Numbers and lists of a tensor as nested lists."""
+    sizes = _sizes(info)
+    return sum(math.prod(sizes[:axes]) for axes in range(len(sizes) + 1))
+
+
+def _sizes(info: TensorInfo) -> list[int]:
+    """Its axes; a free one is larger than any file."""
+    return [axis if isinstance(axis, int) else MAX_SIZE for axis in info.shape]
 
 
 def _from_json(value: Any, infos: Sequence[TensorInfo], what: str) -> Sample:
@@ -110,7 +140,7 @@ def _json_samples(value: Any, infos: Sequence[TensorInfo], what: str) -> list[Sa
 
 
 def _stacked(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -> list[Sample]:
-    found = _arrays(data, suffix, infos, what, aside=ANSWERS)
+    found = _arrays(data, suffix, infos, what, samples=MAX_SAMPLES, aside=ANSWERS)
     if all(found[info.name].ndim == len(info.shape) for info in infos):
         found = {name: array[None] for name, array in found.items()}
     counts = {len(array) if array.ndim else -1 for array in found.values()}
@@ -123,13 +153,14 @@ def _stacked(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -
 
 
 def _arrays(
-    data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str, *, aside: Collection[str] = ()
+    data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str, *, samples: int, aside: Collection[str] = ()
 ) -> dict[str, NDArray[np.generic]]:
     names = [info.name for info in infos]
     if suffix == ".npy":
         return {_only(infos, what).name: arrays.parse_npy(data, what)}
     if suffix == ".npz":
-        return arrays.parse_npz(data, names, what, max_size=MAX_SIZE, aside=aside)
+        sizes = {info.name: _array_size(info, samples) for info in infos}
+        return arrays.parse_npz(data, sizes, what, max_size=MAX_SIZE, aside=aside)
     if suffix == ".safetensors":
         return arrays.parse_safetensors(data, names, what)
     raise MalformedError(f"{what}: format {shown(suffix)} is none of {', '.join(FORMATS)}")

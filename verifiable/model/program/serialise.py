@@ -22,6 +22,8 @@ MAGIC = b"verifiable/program/v1\0"
 MEDIA_TYPE = "application/vnd.verifiable.program.v1"
 MAX_SIZE = 1 << 31
 MAX_HEADER = 1 << 24
+#: Commas, quotes and brackets of the header: MAX_OPS operations with their constants stay below.
+_MAX_MARKS = 1 << 22
 _KINDS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
@@ -61,7 +63,8 @@ def parse(data: bytes) -> Program:
     if size > min(MAX_HEADER, len(data) - start):
         raise MalformedError(f"program: a header of {size:,} bytes does not fit")
     header = data[start : start + size]
-    root = Record(json.parse_canonical(header, what="program", max_size=MAX_HEADER), "program")
+    document = json.parse_canonical(header, what="program", max_size=MAX_HEADER, max_marks=_MAX_MARKS)
+    root = Record(document, "program")
     program = Program(
         inputs=tuple(read_input(r) for r in root.records("inputs", maximum=MAX_OPS)),
         constants=_contents(root.records("constants", maximum=4 * MAX_OPS), memoryview(data)[start + size :]),
