@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from types import FrameType
+from typing import Any
 
 import click
 
@@ -16,8 +19,26 @@ from verifiable_cli import output
 COMMANDS = ("check", "compile", "prove", "verify", "inspect", "audit", "run", "keys", "srs", "demo")
 
 
+_BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module when it is called or its help is shown, so that start-up pays for one command only."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(_BROKEN_PIPE) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # The reader went away (`verifiable inspect x | head`). Click would exit with 1, which here means "no".
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(_BROKEN_PIPE) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -57,32 +78,62 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Console entry point. Exit codes: 0 yes, 1 no, 2 usage, and those of ``verifiable.errors``."""
+    """Console entry point.
+
+    Exit codes: 0 yes, 1 no, 2 usage, those of ``verifiable.errors``, and 128 + the number of the signal that ended it.
+    """
+    _stop_cleanly()
+    try:
+        code = _run()
+    except BrokenPipeError:
+        code = _BROKEN_PIPE
+    if code == _BROKEN_PIPE:
+        sys.stdout = None  # no message, and no second error when stdout is flushed at exit
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False, prog_name="verifiable")
-        sys.exit(code if isinstance(code, int) else 0)
     except Error as error:
         output.fail(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "")
-        sys.exit(0)
+        return 0
     except click.UsageError as error:
         where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         click.echo(f"verifiable: error: {error.format_message()}{where}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("verifiable: cancelled; nothing was written", err=True)
-        sys.exit(130)
+        return 128 + (_received or signal.SIGINT)
     except BrokenPipeError:
-        # The reader went away (`verifiable inspect x | head`): no message, and no second error when stdout is flushed at exit.
-        sys.stdout = None
-        sys.exit(141)
+        raise
     except OSError as error:
         # The result could not be printed (a full disk): that is no verdict, and must not exit like one.
         sys.stdout = None
         click.echo(f"verifiable: error: cannot write the result: {error.strerror or error}", err=True)
-        sys.exit(70)
+        return 70
+    return code if isinstance(code, int) else 0
+
+
+_received: int = 0
+
+
+def _stop_cleanly() -> None:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: children killed, their folders with the witness removed."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        global _received  # noqa: PLW0603 - a signal belongs to the process
+        _received = number
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)  # a second one would interrupt the cleaning up
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP is to be ignored
+            signal.signal(number, stop)
 
 
 if __name__ == "__main__":
