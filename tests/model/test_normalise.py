@@ -50,6 +50,32 @@ def refused(data: bytes, *words: str, kind: type[Error] = Error, **dims: int) ->
     return caught.value
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"transB": 1}, {"transA": 1}, {"transA": 1, "transB": 1, "alpha": 0.5}, {"beta": 2.0}, {"alpha": -1.0, "beta": 0.25}],
+    ids=str,
+)
+@pytest.mark.parametrize("weights", ["b", "bc"])
+def test_gemm_beyond_single_precision_is_spelled_out(dtype: str, given: dict, weights: str) -> None:
+    """With constant or computed operands, one used twice."""
+    rng = np.random.default_rng(4)
+    shapes = {"x": (3, 3), "b": (3, 3), "c": (3,)}
+    arrays = {name: rng.uniform(-1, 1, shape).astype(dtype) for name, shape in shapes.items()}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    nodes = [zoo.node("Gemm", ["x", "b", "c"], ["h"], **given), zoo.node("Gemm", ["h", "b"], ["y"], transB=1)]
+    inputs = {name: shapes[name] for name in shapes if name not in weights}
+    constants = {name: arrays[name] for name in weights}
+    data = zoo.build(nodes, inputs, {"y": (3, 3)}, constants, input_type=kind, output_type=kind)
+    result = normalise(Model.parse(data))
+    assert normalise(Model.parse(result)) == result
+    assert ("Gemm" in ops(onnx.load_from_string(result))) == (dtype == "float32")
+    sample = {name: arrays[name] for name in inputs}
+    expected, found = FloatModel(data).run(sample)["y"], FloatModel(result).run(sample)["y"]
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-2 if dtype == "float16" else 1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_function(name: str) -> None:
     make, dims = zoo.ZOO[name]

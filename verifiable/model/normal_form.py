@@ -66,13 +66,15 @@ def _require(analysis: Analysis) -> None:
 
 def _reduced(first: Analysis) -> onnx.GraphProto:
     """Simplify until nothing changes, under neutral names; then the file's own names again."""
-    from verifiable.model.rewrite import lower_batchnorm, renamed, simplify, to_graph
+    from verifiable.model.rewrite import unusual_gemm, lower_batchnorm, lower_gemm, renamed, simplify, to_graph
 
     graph = to_graph(first)
     order = [*first.inputs, *first.outputs, *(n for node in graph.node for n in [*node.input, *node.output] if n)]
     neutral = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(order))}
     labels = {(neutral[node.output[0]], node.op_type): node.name or node.output[0] for node in graph.node}
     graph = renamed(graph, neutral, {})
+    if any(unusual_gemm(node, first) for node in first.nodes):
+        graph = to_graph(_again(lower_gemm(_again(graph, first, neutral)), first, neutral))
     for step in [simplify] * _MAX_ROUNDS:
         before = graph
         graph = to_graph(_again(step(before, first.opset), first, neutral))

@@ -94,11 +94,69 @@ def lower_batchnorm(analysis: Analysis) -> onnx.GraphProto:
             constants[name] = Value(dtype=source.dtype, shape=shaped.shape, constant=shaped)
         nodes.append(helper.make_node("Mul", [node.input[0], f"{out}_scale"], [f"{out}_scaled"], name=f"{node.name}_scale"))
         nodes.append(helper.make_node("Add", [f"{out}_scaled", f"{out}_shift"], [out], name=f"{node.name}_shift"))
-    extended = Analysis(
+    return to_graph(_extended(analysis, nodes, constants))
+
+
+def unusual_gemm(node: onnx.NodeProto, analysis: Analysis) -> bool:
+    """Whether :func:`lower_gemm` has work with this node."""
+    return node.op_type == "Gemm" and analysis.values[node.output[0]].dtype in ("float16", "float64")
+
+
+def lower_gemm(analysis: Analysis) -> onnx.GraphProto:
+    """A Gemm in half or double precision becomes MatMul and Add: ezkl's reader takes its bias in single precision only."""
+    nodes: list[onnx.NodeProto] = []
+    constants: dict[str, Value] = {}
+    for node in analysis.nodes:
+        if not unusual_gemm(node, analysis):
+            nodes.append(node)
+            continue
+        made, given = _spelled_out(node, analysis)
+        nodes += made
+        constants |= given
+    return to_graph(_extended(analysis, nodes, constants))
+
+
+def _spelled_out(node: onnx.NodeProto, analysis: Analysis) -> tuple[list[onnx.NodeProto], dict[str, Value]]:
+    """``alpha * A' @ B' + beta * C``, what is trivial left out; and the constants that it needs."""
+    attributes, out, nodes = attributes_of(node), node.output[0], []
+    dtype = analysis.values[out].dtype
+    constants: dict[str, Value] = {}
+
+    def step(op: str, inputs: list[str], name: str) -> str:
+        nodes.append(helper.make_node(op, inputs, [name], name=name))
+        return name
+
+    def constant(array: Any, name: str) -> str:
+        constants[name] = Value(dtype=dtype, shape=array.shape, constant=array)
+        return name
+
+    def operand(name: str, suffix: str, *, transposed: bool) -> str:
+        if not transposed:
+            return name
+        if (value := analysis.values[name].constant) is not None:
+            return constant(np.ascontiguousarray(value.T), f"{out}_{suffix}")
+        nodes.append(helper.make_node("Transpose", [name], [f"{out}_{suffix}"], name=f"{out}_{suffix}", perm=[1, 0]))
+        return f"{out}_{suffix}"
+
+    def scaled(name: str, suffix: str, factor: float) -> str:
+        if factor == 1.0:
+            return name
+        return step("Mul", [name, constant(np.array(factor, dtype), f"{out}_{suffix}")], f"{out}_{suffix}ed")
+
+    left = operand(node.input[0], "left", transposed=bool(attributes.get("transA")))
+    right = operand(node.input[1], "right", transposed=bool(attributes.get("transB")))
+    total = scaled(step("MatMul", [left, right], f"{out}_product"), "alpha", attributes.get("alpha", 1.0))
+    if len(node.input) > 2 and node.input[2]:
+        total = step("Add", [total, scaled(node.input[2], "beta", attributes.get("beta", 1.0))], f"{out}_sum")
+    nodes[-1].output[0] = out
+    return nodes, constants
+
+
+def _extended(analysis: Analysis, nodes: Sequence[onnx.NodeProto], constants: Mapping[str, Value]) -> Analysis:
+    return Analysis(
         opset=analysis.opset, inputs=analysis.inputs, outputs=analysis.outputs, nodes=tuple(nodes),
         values={**analysis.values, **constants}, defects=(),
     )  # fmt: skip
-    return to_graph(extended)
 
 
 def renamed(graph: onnx.GraphProto, names: Mapping[str, str], labels: Mapping[tuple[str, str], str]) -> onnx.GraphProto:

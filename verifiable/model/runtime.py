@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_NO_KERNEL = re.compile(r"Could not find an implementation for (\w+)")
 _FATAL = 4  # onnxruntime's own log goes to stderr, which belongs to the command line
 
 
@@ -54,6 +56,13 @@ def open_session(onnx: bytes) -> Any:
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
     onnxruntime.set_default_logger_severity(_FATAL)
-    # Its fallback to another provider prints to stdout, and there is none to fall back to.
     with guarded("model: onnxruntime cannot load it", kind=UnsupportedError):
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        try:
+            # Its fallback to another provider prints to stdout, and there is none to fall back to.
+            return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        except Exception as error:
+            if missing := _NO_KERNEL.search(str(error)):
+                raise UnsupportedError(
+                    f"model: onnxruntime has no implementation of {missing[1]} in this dtype", hint="export the model in float32"
+                ) from error
+            raise

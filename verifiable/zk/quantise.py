@@ -37,7 +37,7 @@ def quantise(value: Tensor, spec: TensorSpec) -> Tensor:
         raise MalformedError(
             f"input {spec.name!r}: element {list(at)} is {array[at]}, outside the calibrated range"
             f" [{spec.low * spec.scale:g}, {spec.high * spec.scale:g}]",
-            hint="scale the input as the model was trained on, or compile with calibration data that covers it",
+            hint="scale the input as the calibration data was, or compile again with data that covers it",
         )
     return Tensor.from_array(rounded.astype(np.int64))
 
