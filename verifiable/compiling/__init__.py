@@ -40,17 +40,19 @@ def check(
     system: str = DEFAULT_SYSTEM,
     visibility: Visibility | None = None,
     dims: Mapping[str, int] | None = None,
+    limits: Limits | None = None,
     progress: Progress = no_progress,
 ) -> Checked:
     """Can it be proved, at what cost, what to change: every node and every defect in one report, before any work.
 
-    Raises MalformedError when the file is no ONNX model at all; defects of a readable model are in the report.
+    ``limits``: what the check itself may cost; its seconds are for all of it. Raises MalformedError when the file is no ONNX
+    model at all, FatalStateError beyond the limits; defects of a readable model are in the report.
     """
     _known(system)
     path, visibility = path_of(model), visibility or default_visibility(system)
     if system == sumcheck.SYSTEM:
-        return sumcheck.check(path, dims or {}, visibility)
-    return ezkl.check(path, dims or {}, visibility, progress)
+        return sumcheck.check(path, dims or {}, visibility, limits or Limits())
+    return ezkl.check(path, dims or {}, visibility, limits or Limits(), progress)
 
 
 def compile(  # noqa: A001 - the verb of the public API

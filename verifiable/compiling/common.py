@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
@@ -104,6 +104,12 @@ class Stopwatch:
         started = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - started
+
+
+def countdown(seconds: float | None) -> Callable[[], float | None]:
+    """What is left of ``seconds`` from now on; None where there is no limit."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    return lambda: None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
 
 def path_of(value: object) -> Path:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, float_outputs, interface, samples_of
+from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, countdown, float_outputs, interface, samples_of
 from verifiable.errors import BindingError, TrustError
 from verifiable.zk.circuit import TensorSpec, VerifierCircuit, Visibility
 from verifiable.zk.registry import Stores
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SYSTEM = "ezkl"
 
 
-def check(path: Path, dims: Mapping[str, int], visibility: Visibility, progress: Progress) -> Checked:
+def check(path: Path, dims: Mapping[str, int], visibility: Visibility, limits: Limits, progress: Progress) -> Checked:
     """Every node by its operator, then the cost of the whole."""
     from verifiable.model.normalise import normalise
     from verifiable.model.onnx_file import Model
@@ -33,11 +34,16 @@ def check(path: Path, dims: Mapping[str, int], visibility: Visibility, progress:
     from verifiable.zk.ezkl.operators import OPERATORS
 
     loaded = Model.load(path)
-    report = preflight(loaded, operators=OPERATORS, dims=dims)
+    left = countdown(limits.seconds)
+    report = preflight(loaded, operators=OPERATORS, dims=dims, seconds=left())
     if report.defects:
         return Checked(report=report, cost=None)
-    program = normalise(loaded, dims=dims)
-    return Checked(report=report, cost=estimate(program, visibility=visibility, progress=progress))
+    program = normalise(loaded, dims=dims, seconds=left())
+    cost = estimate(
+        program, visibility=visibility, multiply_adds=report.multiply_adds, activations=report.activations,
+        limits=replace(limits, seconds=left()), progress=progress,
+    )  # fmt: skip
+    return Checked(report=report, cost=cost)
 
 
 def compile(request: Request, *, srs: str | Path, max_logrows: int) -> Compiled:  # noqa: A001 - one per proof system

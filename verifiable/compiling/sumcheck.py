@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, float_outputs, interface, samples_of
+from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, countdown, float_outputs, interface, samples_of
 from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.zk.circuit import VerifierCircuit, Visibility
-from verifiable.zk.system import ModelProgram, ProverCircuit
+from verifiable.zk.system import Limits, ModelProgram, ProverCircuit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +111,7 @@ def prepare(path: Path, dims: Mapping[str, int]) -> tuple[Model, Model]:
     return loaded, Model.parse(normalise(plain, dims=dims))
 
 
-def check(path: Path, dims: Mapping[str, int], visibility: Visibility) -> Checked:
+def check(path: Path, dims: Mapping[str, int], visibility: Visibility, limits: Limits) -> Checked:
     """Every node by its operator, then the whole by making a Program of it with stand-in samples."""
     from verifiable.model.defects import Defect
     from verifiable.model.lower.standard import standard
@@ -126,10 +126,11 @@ def check(path: Path, dims: Mapping[str, int], visibility: Visibility) -> Checke
 
     loaded = Model.load(path)
     plain = standard(loaded)
-    report = replace(preflight(plain, operators=OPERATORS, dims=dims), model=loaded.digest)
+    left = countdown(limits.seconds)
+    report = replace(preflight(plain, operators=OPERATORS, dims=dims, seconds=left()), model=loaded.digest)
     if report.defects:
         return Checked(report=report, cost=None)
-    shaped = Model.parse(normalise(plain, dims=dims))
+    shaped = Model.parse(normalise(plain, dims=dims, seconds=left()))
     samples, _ = samples_of(None, shaped)
     try:
         require_visible(visibility)

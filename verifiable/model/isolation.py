@@ -34,8 +34,8 @@ _lock = threading.Lock()
 _current: _Worker | None = None
 
 
-def ask(operation: str, model: bytes, dims: Mapping[str, int]) -> tuple[dict[str, Any], bytes]:
-    """The worker's answer about a self-contained model: a header and a blob.
+def ask(operation: str, model: bytes, dims: Mapping[str, int], *, seconds: float | None = None) -> tuple[dict[str, Any], bytes]:
+    """The worker's answer about a self-contained model, within ``seconds``: a header and a blob.
 
     Raises MalformedError, also for a model that crashes the libraries; UnsupportedError; FatalStateError when there is no worker.
     """
@@ -44,7 +44,9 @@ def ask(operation: str, model: bytes, dims: Mapping[str, int]) -> tuple[dict[str
         if _current is None or not _current.usable:
             _current = _Worker()
         try:
-            header, blob = _current.exchange({"op": operation, "dims": dict(dims)}, model)
+            header, blob = _current.exchange(
+                {"op": operation, "dims": dict(dims)}, model, _WALL_SECONDS if seconds is None else seconds
+            )
         except BaseException:  # Ctrl-C too: an answer that comes later must not be taken for the next one's
             _current.close()
             _current = None
@@ -95,14 +97,14 @@ class _Worker:
         """Alive, and ours: a fork of this process must not talk into the same pipe."""
         return self._owner == os.getpid() and self._process.poll() is None
 
-    def exchange(self, header: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
+    def exchange(self, header: dict[str, Any], blob: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         """Raises FatalStateError when the worker is gone or too slow."""
         answers = select.poll()  # not select.select, which knows no descriptor beyond 1023
         answers.register(self._replies, select.POLLIN)
         try:
             protocol.send(self._requests, (header, blob))
-            if not answers.poll(_WALL_SECONDS * 1000):
-                raise FatalStateError(f"model: no answer within {_WALL_SECONDS:.0f} s", hint="make the model smaller")
+            if not answers.poll(max(seconds, 0.0) * 1000):
+                raise FatalStateError(f"model: no answer within {seconds:g} s", hint="allow more time, or make the model smaller")
             answer = protocol.receive(self._replies)
         except OSError as error:
             raise FatalStateError(f"model: the process that analyses it is gone: {error.strerror or error}") from error

@@ -66,7 +66,7 @@ def _require(analysis: Analysis) -> None:
 
 def _reduced(first: Analysis) -> onnx.GraphProto:
     """Simplify until nothing changes, under neutral names; then the file's own names again."""
-    from verifiable.model.rewrite import unusual_gemm, lower_batchnorm, lower_gemm, renamed, simplify, to_graph
+    from verifiable.model.rewrite import lower_batchnorm, lower_gemm, renamed, simplify, to_graph, unusual_gemm
 
     graph = to_graph(first)
     order = [*first.inputs, *first.outputs, *(n for node in graph.node for n in [*node.input, *node.output] if n)]

@@ -109,15 +109,18 @@ class Report:
         }  # fmt: skip
 
 
-def preflight(model: Model, *, operators: Mapping[str, OperatorRule], dims: Mapping[str, int] = _NO_DIMS) -> Report:
+def preflight(
+    model: Model, *, operators: Mapping[str, OperatorRule], dims: Mapping[str, int] = _NO_DIMS, seconds: float | None = None
+) -> Report:
     """Judge every node of ``model`` by the proof system's rules. Defects are reported, not raised.
 
-    Raises MalformedError only for ``dims`` that name no free axis or give it no size, and for a model that crashes the libraries.
+    Raises MalformedError only for ``dims`` that name no free axis or give it no size, and for a model that crashes the libraries;
+    FatalStateError when it takes more than ``seconds``.
     """
     from verifiable.model.survey import unpack
 
     bind(model.inputs, dims)
-    found = unpack(*isolation.ask("survey", model.data, dims))
+    found = unpack(*isolation.ask("survey", model.data, dims, seconds=seconds))
     if found.analysis is None:
         return _empty(model, found.defects)
     return _judged(model, found.analysis, operators, found.defects, normalised=found.normalised)
