@@ -232,3 +232,16 @@ def test_a_verdict_that_cannot_be_printed_is_no_verdict(made: Made) -> None:
 def test_without_arguments_the_help_is_shown(run: Run) -> None:
     assert run().out.startswith("Usage: verifiable")
     assert run("keys").out.startswith("Usage: verifiable keys")
+
+
+def test_a_damaged_circuit_and_a_damaged_input_are_named(made: Made, tmp_path: Path) -> None:
+    folder, broken = tmp_path / "copy", tmp_path / "broken.json"
+    shutil.copytree(made.circuit, folder)
+    (folder / "circuit.json").write_text("{}")
+    broken.write_text("[1,")
+    result = made.run("run", folder, made.sample)
+    assert result.code == 65
+    assert f"{folder}/circuit.json: " in result.err
+    result = made.run("run", made.circuit, broken)
+    assert result.code == 65
+    assert f"{broken}: not JSON" in result.err

@@ -104,7 +104,9 @@ class _Worker:
         try:
             protocol.send(self._requests, (header, blob))
             if not answers.poll(max(seconds, 0.0) * 1000):
-                raise FatalStateError(f"model: no answer within {seconds:g} s", hint="allow more time, or make the model smaller")
+                raise FatalStateError(
+                    f"model: no answer within {seconds:.1f} s", hint="allow more time, or make the model smaller"
+                )
             answer = protocol.receive(self._replies)
         except OSError as error:
             raise FatalStateError(f"model: the process that analyses it is gone: {error.strerror or error}") from error

@@ -37,7 +37,10 @@ def load_verifier(path: Path) -> VerifierCircuit:
             f"circuit: {path} is not a circuit folder", hint="make one with `verifiable compile MODEL -o FOLDER`"
         )
     data = files.read(path / "circuit.json", what="circuit.json", max_size=_circuit.MAX_SIZE)
-    parsed = Circuit.parse(data)
+    try:
+        parsed = Circuit.parse(data)
+    except MalformedError as error:
+        raise MalformedError(f"{path / 'circuit.json'}: {error.message}", hint=error.hint) from error
     parts = {
         role: files.read(path / "parts" / _checked(role), what=f"circuit part {role!r}", max_size=_circuit.MAX_PART_SIZE)
         for role in parsed.parts

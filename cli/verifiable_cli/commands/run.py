@@ -26,6 +26,8 @@ _MAX_ROWS = 33
 def command(circuit: Path, input: Path, model: Path | None, as_json: bool) -> None:
     """Run the circuit folder CIRCUIT on INPUT without proving; with --model, show its outputs beside the float model's.
 
+    In JSON, a float that is not finite is the string "NaN", "Infinity" or "-Infinity".
+
     \b
     Example:
       verifiable run circuit input.json --model model.onnx

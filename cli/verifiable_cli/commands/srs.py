@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from verifiable.zk.registry import Stores
+from verifiable.zk.srs import ceremonies
 from verifiable_cli import options, output
 
 
@@ -22,10 +23,17 @@ def command() -> None:
 
 @command.command("fetch")
 @click.argument("logrows", type=click.IntRange(1, 26))
+@click.option(
+    "--ceremony",
+    type=click.Choice([one.name for one in ceremonies.CEREMONIES]),
+    help=f"The ceremony whose file it must be. Default: whichever is here, else {ceremonies.PUBLIC}.",
+)
 @click.option("--mirror", help="Where to fetch from, with {k} in place of the size, e.g. https://mirror.example/kzg-{k}.srs")
 @options.json_option
-def fetch(logrows: int, mirror: str | None, as_json: bool) -> None:
+def fetch(logrows: int, ceremony: str | None, mirror: str | None, as_json: bool) -> None:
     """Download the ceremony file for circuits of up to 2^LOGROWS rows; its SHA-256 must be on the built-in list.
+
+    Nothing is downloaded when a known ceremony's file of this size is on this machine.
 
     \b
     Example:
@@ -34,8 +42,16 @@ def fetch(logrows: int, mirror: str | None, as_json: bool) -> None:
     from verifiable.zk.srs.fetch import MIRRORS
     from verifiable.zk.srs.fetch import fetch as download
 
+    store = Stores.default().srs
+    here = None if ceremony else store.find(logrows)
+    if here is not None and here.logrows == logrows:
+        output.say(f"already here, from {here.ceremony}; --ceremony NAME asks for another ceremony's")
+        _show([here], as_json=as_json)
+        return
     with output.progress() as progress:
-        info = download(logrows, Stores.default().srs, mirrors=(mirror,) if mirror else MIRRORS, progress=progress)
+        info = download(
+            logrows, store, ceremony=ceremony or ceremonies.PUBLIC, mirrors=(mirror,) if mirror else MIRRORS, progress=progress
+        )
     _show([info], as_json=as_json)
 
 
@@ -74,7 +90,7 @@ def dev_insecure(logrows: int, as_json: bool) -> None:
 @command.command("list")
 @options.json_option
 def list_all(as_json: bool) -> None:
-    """List the setups on this machine."""
+    """List the setups on this machine, each with the fingerprint that a trust root wants and the file's path."""
     _show(Stores.default().srs.list(), as_json=as_json)
 
 
@@ -90,6 +106,7 @@ def _show(infos: object, *, as_json: bool) -> None:
         output.result_json(rows)
         return
     for row in rows:
-        output.result(f"k={row['logrows']:<2}  {row['ceremony']:<28}  sha256 {row['sha256'][:16]}…  {row['path']}")
+        output.result(f"k={row['logrows']:<2}  {row['ceremony']:<32}  fingerprint sha256:{row['fingerprint']}")
+        output.result(f"      {row['path']}")
     if not rows:
         output.say("no setup on this machine; get one with `verifiable srs fetch K` or `verifiable srs import FILE`")
