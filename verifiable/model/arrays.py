@@ -147,9 +147,9 @@ def check_names(found: Collection[str], names: Collection[str], what: str) -> No
     """Exactly these names. Raises MalformedError naming the first that is missing or too many."""
     expected = ", ".join(shown(name) for name in names)
     if missing := [name for name in names if name not in found]:
-        raise MalformedError(f"{what}: {shown(missing[0])} is missing", hint=f"the model takes {expected}")
+        raise MalformedError(f"{what}: {shown(missing[0])} is missing", hint=f"expected: {expected}")
     if extra := sorted(set(found) - set(names)):
-        raise MalformedError(f"{what}: {shown(extra[0])} is not known to the model", hint=f"the model takes {expected}")
+        raise MalformedError(f"{what}: {shown(extra[0])} is not known to the model", hint=f"expected: {expected}")
 
 
 def _checked_bool(array: Array, what: str) -> Array:

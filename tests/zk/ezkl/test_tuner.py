@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from tests.zk.ezkl import small
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.fidelity import measure
+from verifiable.model.normalise import normalise
+from verifiable.model.onnx_file import Model
 from verifiable.zk.circuit import TensorSpec, Visibility
 from verifiable.zk.ezkl import steps
 from verifiable.zk.ezkl.intervals import Bounds, bound
@@ -216,6 +219,24 @@ def test_hashed_inputs() -> None:
     tuning = tuned(net, visibility=visibility)
     low, high = tuning.input_ranges["x"]
     assert run(net, tuning, [np.full((1, 6), low), np.full((1, 6), high)], visibility)
+
+
+def test_integer_inputs_are_not_widened_and_not_said_to_be() -> None:
+    node = helper.make_node("Mul", ["x", "x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.INT64, [2]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    samples = [{"x": np.array([i, 9 - i])} for i in range(4)]
+    floats = [{"y": sample["x"] ** 2} for sample in samples]
+    tuning = tune(
+        program=normalise(Model.parse(model.SerializeToString())), visibility=Visibility(), calibration=samples,
+        float_outputs=floats,
+    )  # fmt: skip
+    assert "calibrated on 4 samples: x in [0, 9]" in tuning.explanation
+
+
+def test_float_inputs_are_said_to_be_widened(mlp_tuning: Tuning) -> None:
+    assert any(line.endswith("widened by a quarter of its span") for line in mlp_tuning.explanation)
 
 
 def test_the_explanation_shows_the_choice_among_its_rivals(mlp_tuning: Tuning) -> None:

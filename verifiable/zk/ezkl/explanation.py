@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from verifiable.errors import UnsupportedError
 from verifiable.zk.ezkl import search
 from verifiable.zk.ezkl.candidates import CALIBRATED_MARGIN, Candidate, Choice, Search
+from verifiable.zk.ezkl.trial import Ends
 
 
 def explain(state: Search, choice: Choice, candidates: Sequence[Candidate]) -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def explain(state: Search, choice: Choice, candidates: Sequence[Candidate]) -> t
         others += [option] if (option := search.choose(same, state.limits)) is not None else []
     others.sort(key=lambda o: o.cost.seconds)
     shown = dataclasses.replace(best, parameters=final)
-    ranges = ", ".join(f"{end.name} in [{end.low:g}, {end.high:g}]" for end in state.trial.inputs)
+    ranges = ", ".join(_range(end) for end in state.trial.inputs)
     values = (
         f"values: at most {chosen.bound.bit_length()} bits for every input in that range (interval arithmetic)"
         if chosen.sound
@@ -36,12 +37,18 @@ def explain(state: Search, choice: Choice, candidates: Sequence[Candidate]) -> t
     return (
         f"chosen by predicted cost, among {len(candidates)} ways to rebase and {len(layouts)} layouts of the best",
         *search.table([("chosen", shown), *(("", option) for option in others)]),
-        f"calibrated on {len(state.samples)} samples, widened by a quarter: {ranges}",
+        f"calibrated on {len(state.samples)} samples: {ranges}",
         values,
         rounding,
         f"precision: {chosen.start.param_scale} bits after the point are enough; {final.param_scale} fit the same rows",
         *(f"not possible: rebase {multiplier}: {why}" for multiplier, why in state.refused.items()),
     )
+
+
+def _range(end: Ends) -> str:
+    """Integers are taken as they come; see :data:`verifiable.zk.ezkl.trial.MARGIN`."""
+    widened = ", widened by a quarter of its span" if end.dtype.startswith("float") else ""
+    return f"{end.name} in [{end.low:g}, {end.high:g}]{widened}"
 
 
 def unsatisfied(state: Search) -> UnsupportedError:
