@@ -69,7 +69,9 @@ def _read(descriptor: int, size: int) -> bytes | None:
 
 
 def _readable(descriptor: int, parent: int) -> bool:
-    while not select.select([descriptor], [], [], _ORPHAN_POLL_SECONDS)[0]:
+    arrivals = select.poll()  # not select.select, which knows no descriptor beyond 1023
+    arrivals.register(descriptor, select.POLLIN)
+    while not arrivals.poll(_ORPHAN_POLL_SECONDS * 1000):
         if os.getppid() != parent:
             return False
     return True

@@ -60,7 +60,9 @@ def _confine(parent: int, memory: int, kind: str) -> None:
 
 
 def _receive(descriptor: int, parent: int) -> dict[str, Any] | None:
-    while not select.select([descriptor], [], [], ORPHAN_POLL_SECONDS)[0]:
+    arrivals = select.poll()  # not select.select, which knows no descriptor beyond 1023
+    arrivals.register(descriptor, select.POLLIN)
+    while not arrivals.poll(ORPHAN_POLL_SECONDS * 1000):
         if os.getppid() != parent:
             return None
     header = _read(descriptor, 4)
@@ -139,7 +141,8 @@ def _witness(request: dict[str, Any]) -> Any:
     ezkl = _ezkl()
     witness = ezkl.gen_witness(request["data"], request["compiled"], request["witness"])
     hashes = {name: (witness.get(f"processed_{name}") or {}).get("poseidon_hash") or [] for name in ("inputs", "outputs")}
-    return {"inputs": witness["inputs"], "outputs": witness["outputs"], "hashes": hashes}
+    lookups = [int(witness["min_lookup_inputs"]), int(witness["max_lookup_inputs"])]
+    return {"inputs": witness["inputs"], "outputs": witness["outputs"], "hashes": hashes, "lookups": lookups}
 
 
 def _prove(request: dict[str, Any]) -> Any:
