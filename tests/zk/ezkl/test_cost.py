@@ -42,6 +42,8 @@ def _parameters(**given: int) -> EzklParameters:
         ("Relu", Visibility(), _parameters(num_inner_cols=4, logrows=9)),
         ("Sigmoid", Visibility(), _parameters(num_inner_cols=1, logrows=11, lookup_low=-900, lookup_high=900)),
         ("Sigmoid", Visibility(), _parameters(num_inner_cols=2, logrows=11, lookup_low=-900, lookup_high=900)),
+        ("Relu", Visibility(inputs="hashed"), _parameters(num_inner_cols=2, logrows=11)),
+        ("Relu", Visibility(outputs="hashed", weights="private"), _parameters(num_inner_cols=1, logrows=11)),
     ],
 )
 def test_key_sizes(activation: str, visibility: Visibility, parameters: EzklParameters, srs: Path, tmp_path: Path) -> None:

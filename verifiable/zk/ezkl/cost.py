@@ -24,7 +24,7 @@ _WORD = 32
 _PER_COMMITTED, _PER_EXTENDED, _PER_ASSIGNED, _LEAST, _WALL = 8.7e-6, 2.87e-7, 1.2e-5, 0.16, 0.55
 # Resident memory while the keys are made or used, relative to the proving key; the interpreter and ezkl.
 _MEMORY_FACTOR, _MEMORY_BASE = 2.3, 80 << 20
-_POSEIDON_ADVICE, _POSEIDON_FIXED = 4, 12
+_POSEIDON_ADVICE, _POSEIDON_FIXED = 4, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
