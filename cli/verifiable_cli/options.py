@@ -75,7 +75,11 @@ def visibility_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--memory`` and ``--timeout``: what the prover's process may cost."""
-    function = click.option("--timeout", type=click.FloatRange(min=0.1), help="Give up after this many seconds.")(function)
+    function = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.1),
+        help="Give up after this many seconds (default: many times the prediction).",
+    )(function)
     return click.option("--memory", type=Size(), help="Memory limit of the proving process, e.g. 8GB.")(function)
 
 

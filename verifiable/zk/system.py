@@ -122,7 +122,10 @@ class MediaTypes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one proving job may cost. ``memory`` in bytes (None: no limit), ``seconds`` of wall time (None: no deadline)."""
+    """What one proving job may cost. ``memory`` in bytes (None: no limit), ``seconds`` of wall time.
+
+    ``seconds`` None is no licence to hang: each system then sets a generous deadline of its own and documents it.
+    """
 
     memory: int | None = None
     seconds: float | None = None

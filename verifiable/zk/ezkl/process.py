@@ -28,9 +28,17 @@ from typing import Any, NoReturn
 from verifiable.errors import FatalStateError, MalformedError, UnsupportedError
 from verifiable.zk.ezkl import VERSION, scratch
 from verifiable.zk.ezkl import worker as _worker
+from verifiable.zk.ezkl.pulse import Pulse
 from verifiable.zk.system import Limits, Progress, no_progress
 
 HEARTBEAT_SECONDS = 0.2
+#: What a job may take whose caller sets no deadline: far beyond any circuit that fits one machine's memory.
+DEFAULT_SECONDS = 4 * 3600.0
+#: How long after a panic of one of its threads ezkl may still answer: as a rule the panic is the answer, but not always.
+PANIC_SECONDS = 3.0
+#: How long every thread may be asleep while an answer is awaited; see :mod:`.pulse`.
+STALL_SECONDS = 10.0
+_PANIC = b"panicked at"
 _MAX_REPLY = 1 << 30
 _TAIL = 4096
 _MEMORY_HINT = "raise the memory limit or free memory, or prove a smaller model; `verifiable check` predicts the need"
@@ -51,8 +59,9 @@ class Child:
     def __init__(self, *, limits: Limits, progress: Progress = no_progress, kind: str = "job") -> None:
         self._limits = limits
         self._progress = progress
-        self._deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
-        self._tail = b""
+        allowed = DEFAULT_SECONDS if limits.seconds is None and kind == "job" else limits.seconds
+        self._deadline = None if allowed is None else time.monotonic() + allowed
+        self._tail, self._panicked = b"", 0.0
         self.seconds: dict[str, float] = {}
         self.folder, self._lock = scratch.make()
         try:
@@ -118,6 +127,10 @@ class Child:
             raise FatalStateError(f"ezkl: no space left on the disk while {phase}", hint="free space; nothing was kept")
         raise Refusal(message, panicked=answer["error"] == "panic")
 
+    def allow(self, seconds: float) -> None:
+        """All questions from now on together may take this long; takes the place of any deadline before."""
+        self._deadline = time.monotonic() + seconds
+
     def write(self, name: str, data: bytes) -> str:
         """A file in the private folder; its path. Raises FatalStateError."""
         path = self.folder / name
@@ -142,6 +155,7 @@ class Child:
         body = json.dumps(request).encode()
         outgoing = memoryview(struct.pack(">I", len(body)) + body)
         incoming = bytearray()
+        self._panicked, pulse = 0.0, Pulse(self._process.pid, time.monotonic())
         with selectors.DefaultSelector() as selector:
             selector.register(self._requests, selectors.EVENT_WRITE)
             selector.register(self._replies, selectors.EVENT_READ)
@@ -149,8 +163,7 @@ class Child:
                 selector.register(self._output, selectors.EVENT_READ)
             while True:
                 events = selector.select(HEARTBEAT_SECONDS)
-                if deadline is not None and time.monotonic() > deadline:
-                    self._too_slow(phase)
+                self._check_time(phase, deadline, pulse)
                 if not events:
                     self._progress(phase, None)
                 for key, _ in events:
@@ -170,15 +183,38 @@ class Child:
                     elif not self._drain():
                         selector.unregister(self._output)
 
+    def _check_time(self, phase: str, deadline: float | None, pulse: Pulse) -> None:
+        now = time.monotonic()
+        if self._panicked and now > self._panicked + PANIC_SECONDS:
+            self._hanging(phase, "a thread of the prover panicked")
+        if pulse.asleep(now) > STALL_SECONDS:
+            self._hanging(phase, "the prover waits for a thread of its own that has ended")
+        if deadline is not None and now > deadline:
+            self._too_slow(phase)
+
     def _drain(self) -> bool:
         """Keep the last of what ezkl printed. False at the end of the stream."""
         block = os.read(self._output.fileno(), 1 << 16)
-        self._tail = (self._tail + block)[-_TAIL:]
+        known = len(self._tail)
+        joined = self._tail + block
+        if _PANIC in joined[max(0, known - len(_PANIC) + 1) :] and not self._panicked:
+            self._panicked = time.monotonic()
+        self._tail = joined[-_TAIL:]
         return bool(block)
 
     def _too_slow(self, phase: str) -> NoReturn:
         raise FatalStateError(
             f"ezkl: the deadline passed while {phase}", hint="allow more time, or make the model or its circuit smaller"
+        )
+
+    def _hanging(self, phase: str, why: str) -> NoReturn:
+        """A thread of ezkl's has ended where another one waits for it; the call would never return."""
+        said = one_line(self._tail.decode("utf-8", "replace"))
+        if _starved(said):
+            raise FatalStateError(f"ezkl: out of memory while {phase}{self._limit()}", hint=_MEMORY_HINT)
+        raise FatalStateError(
+            f"ezkl: {why} while {phase}, so it was stopped: {said or 'it said nothing'}",
+            hint="a value may be beyond what the circuit's tables hold; compile the model again, or report the model",
         )
 
     def _died(self, phase: str) -> NoReturn:
