@@ -73,9 +73,14 @@ def test_the_package_docstrings_example_compiles_and_names_what_exists() -> None
     assert set(re.findall(r"verifiable\.([A-Za-z]+)", verifiable.__doc__ or "")) <= set(verifiable.__all__)
 
 
-@pytest.mark.slow
+def test_a_hidden_input(checkout: Path, desk: Path) -> None:
+    for command in find(checkout, "--input hashed"):
+        told = type_in(command, desk)
+    assert told.rstrip().endswith("verified")
+
+
 def test_lenet_as_the_readme_says(checkout: Path, desk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Minutes and gigabytes: compile, prove, and verify in a second environment that has the receipt and the id alone."""
+    """Compile, prove, and verify in a second environment that has the receipt and the id alone."""
     compile_, prove, verify = find(checkout, "lenet5-mnist")
     circuit_id = type_in(compile_, desk).strip()
     type_in(prove, desk)

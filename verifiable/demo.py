@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guided tour: a real model, a real sample, every step as a user would take it, and two forgeries caught.
 
-Everything happens in a folder of its own and is gone afterwards; the steps are told to whoever listens.
+Keys are made in a folder of its own; the steps are told to whoever listens.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +24,8 @@ from verifiable.receipt import Evidence, Receipt, make_receipt
 from verifiable.trust import TrustRoot
 from verifiable.verify.verified import Verified
 from verifiable.verify.verifier import Verifier
-from verifiable.zk.ezkl.system import EzklSystem
-from verifiable.zk.registry import Stores
-from verifiable.zk.system import Progress, no_progress
+from verifiable.zk.sumcheck.system import SumcheckSystem
+from verifiable.zk.system import Progress, ProofSystem, no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +42,7 @@ class Tour:
 
     entry: Entry
     folder: Path
-    stores: Stores
-    system: EzklSystem
+    system: ProofSystem
     progress: Progress = no_progress
 
     @property
@@ -54,10 +50,10 @@ class Tour:
         return {self.system.id: self.system}
 
     def compile(self) -> Compiled:
-        """The circuit, on a development setup made here and now."""
+        """The circuit, by the default proof system."""
         return compiling.compile(
-            self.entry.model, calibration=self.entry.calibration, max_error=self.entry.max_error, srs="dev-insecure",
-            stores=self.stores, progress=self.progress,
+            self.entry.model, system=self.system.id, calibration=self.entry.calibration, max_error=self.entry.max_error,
+            progress=self.progress,
         )  # fmt: skip
 
     def prove(self, compiled: Compiled) -> ProvedReceipt:
@@ -70,7 +66,7 @@ class Tour:
     def verify(self, compiled: Compiled, receipt: bytes) -> Verified:
         """As a stranger who knows the circuit's id and nothing else."""
         verifier = Verifier(TrustRoot.pin(compiled.circuit.id), self.systems)
-        return verifier.verify(receipt, now=datetime.now(UTC), allow_dev_srs=True)
+        return verifier.verify(receipt, now=datetime.now(UTC))
 
     def forgeries(self, compiled: Compiled, proved: ProvedReceipt) -> tuple[Forgery, ...]:
         """One output changed by one unit: under the old signature, and signed again by the forger. Both must fail."""
@@ -92,15 +88,9 @@ class Tour:
         )
 
 
-@contextmanager
-def tour(entry: Entry, folder: Path, *, progress: Progress = no_progress) -> Iterator[Tour]:
-    """The tour of ``entry`` with keys, setups and caches below ``folder``."""
-    stores = Stores.below(folder)
-    system = EzklSystem(stores.blobs, stores.srs)
-    try:
-        yield Tour(entry=entry, folder=folder, stores=stores, system=system, progress=progress)
-    finally:
-        system.close()
+def tour(entry: Entry, folder: Path, *, progress: Progress = no_progress) -> Tour:
+    """The tour of ``entry`` with keys below ``folder``."""
+    return Tour(entry=entry, folder=folder, system=SumcheckSystem(), progress=progress)
 
 
 def _change(claim: Claim, index: int) -> Claim:

@@ -337,10 +337,3 @@ def test_an_attack_fails_on_this_check_alone(name: str, monkeypatch: Patch) -> N
     assert isinstance(caught.value, MalformedError | ProofError)
     remove(monkeypatch, function, words)
     shown.judge()
-
-
-def test_the_structure_has_no_zero_to_divide_by() -> None:
-    program = programs.pooled()
-    ops = [replace(op, multiplier=0) if type(op).__name__ == "SumPool" else op for op in program.ops]
-    with pytest.raises(Error, match="a multiplier of zero"):
-        Prover(replace(program, ops=tuple(ops)), CIRCUIT)

@@ -71,7 +71,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Made:
     model, sample, calibration = folder / "model.onnx", folder / "sample.json", folder / "calibration.npz"
     circuit, receipt = home / "circuit", home / "receipt.json"
     environment = _environment(home)
-    compiled = _run(environment, "compile", model, "--calibration", calibration, "--srs", "dev-insecure", "-o", circuit)
+    compiled = _run(
+        environment, "compile", model, "--calibration", calibration, "--system", "ezkl", "--srs", "dev-insecure", "-o", circuit
+    )
     assert compiled.code == 0, compiled.err
     proved = _run(environment, "prove", circuit, sample, "-o", receipt, "--nonce", "c0ffee", "--json")
     assert proved.code == 0, proved.err

@@ -132,7 +132,7 @@ def test_outputs_that_cannot_be_written(made: Made, tmp_path: Path) -> None:
         assert "receipt" in result.err
     assert victim.read_text() == "precious"
     assert names(tmp_path) == {"link.json", "victim"}
-    taken = made.run("compile", made.model, "-o", made.circuit, "--srs", "dev-insecure")
+    taken = made.run("compile", made.model, "-o", made.circuit, "--system", "ezkl", "--srs", "dev-insecure")
     assert taken.code == 70
     assert "already exists" in taken.err
 
@@ -206,7 +206,7 @@ def test_force_replaces_circuits_and_nothing_else(made: Made, tmp_path: Path) ->
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years")
-    result = made.run("compile", made.model, "--srs", "dev-insecure", "-o", precious, "--force")
+    result = made.run("compile", made.model, "--system", "ezkl", "--srs", "dev-insecure", "-o", precious, "--force")
     assert result.code == 70
     assert (precious / "thesis.txt").read_text() == "years"
 

@@ -215,7 +215,18 @@ def test_a_circuit_of_other_weights_under_this_models_name_fails_the_audit(made:
     proto.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, proto.graph.initializer[0].name))
     onnx.save(proto, other)
     compiled = made.run(
-        "compile", other, "--calibration", made.calibration, "--srs", "dev-insecure", "--max-error", "9", "-o", forged
+        "compile",
+        other,
+        "--calibration",
+        made.calibration,
+        "--system",
+        "ezkl",
+        "--srs",
+        "dev-insecure",
+        "--max-error",
+        "9",
+        "-o",
+        forged,
     )
     assert compiled.code == 0, compiled.err
     circuit = Circuit.parse((forged / "circuit.json").read_bytes())
@@ -285,7 +296,18 @@ def test_inspect_says_unverified(made: Made, tmp_path: Path, what: str) -> None:
 def test_hashed_input_verifies_by_commitment_and_by_value(made: Made, run: Run, tmp_path: Path) -> None:
     circuit, receipt = tmp_path / "hashed", tmp_path / "hashed.json"
     compiled = made.run(
-        "compile", made.model, "--calibration", made.calibration, "--srs", "dev-insecure", "--input", "hashed", "-o", circuit
+        "compile",
+        made.model,
+        "--calibration",
+        made.calibration,
+        "--system",
+        "ezkl",
+        "--srs",
+        "dev-insecure",
+        "--input",
+        "hashed",
+        "-o",
+        circuit,
     )
     assert compiled.code == 0, compiled.err
     assert made.run("prove", circuit, made.sample, "-o", receipt).code == 0

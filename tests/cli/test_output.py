@@ -28,7 +28,10 @@ def test_a_float_model_that_gives_nan(run: Run, tmp_path: Path) -> None:
     model.write_bytes(zoo.build(nodes, {"x": [1, 2]}, {"y": [1, 2]}))
     np.save(tmp_path / "samples.npy", np.float32([[[0.5, 1.0]], [[0.25, 2.0]]]))
     (tmp_path / "below.json").write_text("[[-0.1, 1.0]]")
-    made = run("compile", model, "--calibration", tmp_path / "samples.npy", "--srs", "dev-insecure", "-o", tmp_path / "circuit")
+    made = run(
+        "compile", model, "--calibration", tmp_path / "samples.npy", "--system", "ezkl", "--srs", "dev-insecure",
+        "-o", tmp_path / "circuit",
+    )  # fmt: skip
     assert made.code == 0, made.err
     told = run("run", tmp_path / "circuit", tmp_path / "below.json", "--json")
     assert told.code == 0, told.err

@@ -34,7 +34,10 @@ def test_a_command_that_is_told_to_stop_leaves_nothing(made: Made, tmp_path: Pat
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     process = subprocess.Popen(
-        [*COMMAND, "compile", str(made.model), "--calibration", str(made.calibration), "--srs", "dev-insecure", "-o", "out"],
+        [
+            *COMMAND, "compile", str(made.model), "--calibration", str(made.calibration),
+            "--system", "ezkl", "--srs", "dev-insecure", "-o", "out",
+        ],  # fmt: skip
         cwd=tmp_path, env={**os.environ, "TMPDIR": str(scratch)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,13 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import helper
 
-from tests.zk.ezkl.workshop import SAMPLE, Workshop, mlp
+from tests.zk.ezkl.workshop import SAMPLE, Output, Workshop, mlp, onnx_model, tensor
 from verifiable.errors import FatalStateError, UnsupportedError
-from verifiable.zk.circuit import Visibility
+from verifiable.model import isolation
+from verifiable.zk.circuit import TensorSpec, Visibility
 from verifiable.zk.ezkl import process, scratch, steps
 from verifiable.zk.ezkl.parameters import EzklParameters
 from verifiable.zk.ezkl.process import Child, Refusal, job, one_line
+from verifiable.zk.ezkl.pulse import Pulse
 from verifiable.zk.ezkl.warm import WarmChild
 from verifiable.zk.system import Limits, Proved, ProverCircuit, no_progress
 
@@ -229,7 +233,7 @@ def test_a_killed_parent_leaves_no_orphan(tmp_path: Path, workshop: Workshop, ch
         from verifiable.zk.system import Limits
         child, warm = Child(limits=Limits()), WarmChild(limits=Limits())
         child.ask("asking", {{"op": "version"}})
-        warm.use(lambda c: c.ask("asking", {{"op": "version"}}))
+        warm.use(lambda c: c.ask("asking", {{"op": "version"}}), seconds=60)
         print(child._process.pid, warm._child._process.pid, flush=True)
         child.ask("making", {{"op": "gen_srs", "srs": str(child.folder / "srs"), "logrows": 20}})
         """
@@ -307,7 +311,7 @@ def test_a_full_cache_is_emptied() -> None:
     warm = WarmChild(limits=Limits(), max_cached=100)
     folders = []
     for number in range(4):
-        warm.use(lambda child, n=number: (warm.keep(f"file{n}", bytes(60)), folders.append(child.folder)))
+        warm.use(lambda child, n=number: (warm.keep(f"file{n}", bytes(60)), folders.append(child.folder)), seconds=60)
     warm.close()
     assert len(set(folders)) == 2
     assert not any(folder.exists() for folder in folders)
@@ -316,8 +320,8 @@ def test_a_full_cache_is_emptied() -> None:
 def test_a_question_that_fails_unforeseen_costs_the_child_not_the_next_question() -> None:
     warm = WarmChild(limits=Limits())
     with pytest.raises(ZeroDivisionError):
-        warm.use(lambda child: 1 // 0)
-    assert warm.use(lambda child: child.ask("asking", {"op": "version"})) == "23.0.5"
+        warm.use(lambda child: 1 // 0, seconds=60)
+    assert warm.use(lambda child: child.ask("asking", {"op": "version"}), seconds=60) == "23.0.5"
     warm.close()
 
 
@@ -347,3 +351,121 @@ def test_a_temporary_folder_that_cannot_be_made_is_named(monkeypatch: pytest.Mon
 )
 def test_what_ezkl_said_becomes_one_line(said: str, line: str) -> None:
     assert one_line(said) == line
+
+
+# --- calls that would never return
+
+
+def product_through_a_table(workshop: Workshop) -> tuple[ProverCircuit, dict[str, Any]]:
+    """Sigmoid(a * b) with a table that does not hold what the admissible inputs give, and such inputs."""
+    program = onnx_model(
+        [helper.make_node("Mul", ["a", "b"], ["c"]), helper.make_node("Sigmoid", ["c"], ["y"])], {"a": (1, 3), "b": (1, 3)},
+        {"y": (1, 3)},
+    )  # fmt: skip
+    specs = tuple(TensorSpec(name=n, dtype="float32", shape=(1, 3), scale=2.0**-7, low=-500, high=500) for n in "ab")
+    narrow = EzklParameters(decomp_base=128, decomp_legs=3, logrows=10, lookup_low=-300, lookup_high=300)
+    circuit = workshop.build(program, inputs=specs, outputs=(Output("y", "float32", (1, 3)),), parameters=narrow)
+    return circuit, {"a": tensor(400, 400, 400), "b": tensor(400, 400, 400)}
+
+
+def test_an_argument_beyond_the_tables_is_refused_before_proving(workshop: Workshop) -> None:
+    circuit, inputs = product_through_a_table(workshop)
+    for ask in (workshop.system.prove, workshop.system.execute):
+        with pytest.raises(UnsupportedError, match=r"argument of a table function is in \[.*\]; the circuit's tables hold"):
+            ask(circuit, inputs)
+
+
+def test_a_prover_that_waits_for_a_thread_that_ended_is_stopped(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the check above ezkl's call never returns, and its threads sleep for ever."""
+    monkeypatch.setattr(steps, "_check_lookups", lambda *_: None)
+    monkeypatch.setattr(process, "STALL_SECONDS", 3.0)
+    circuit, inputs = product_through_a_table(workshop)
+    started = time.monotonic()
+    with pytest.raises(FatalStateError, match="waits for a thread of its own that has ended while proving"):
+        workshop.system.prove(circuit, inputs, limits=Limits(seconds=60))
+    assert time.monotonic() - started < 30
+
+
+def test_work_is_no_stall() -> None:
+    """One thread computes, another one sleeps; and a process that was stopped is not taken for one that waits."""
+    both = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start()\nwhile 1: pass"
+    busy = subprocess.Popen([sys.executable, "-c", both])
+    idle = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    pulses = [Pulse(started.pid, 0.0) for started in (busy, idle)]
+    try:
+        time.sleep(0.5)
+        for now in range(1, 8):
+            waited = [pulse.asleep(float(now)) for pulse in pulses]
+            time.sleep(0.05)
+        assert waited[0] <= 1
+        assert waited[1] >= 5
+        idle.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        assert pulses[1].asleep(9.0) == 0
+    finally:
+        for started in (busy, idle):
+            started.kill()
+            started.wait()
+
+
+def test_a_panic_that_is_no_answer_ends_the_call(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PANIC_SECONDS", 0.2)
+    with job(limits=Limits(), progress=no_progress) as child:
+        path = f"/proc/{child._process.pid}/fd/1"
+
+        def panic() -> None:
+            with open(path, "w") as stream:
+                stream.write("thread '<unnamed>' panicked at src/lookup.rs:1:1:\nvalue not in table\n")
+
+        with pytest.raises(FatalStateError, match=r"a thread of the prover panicked while making the keys.*value not in table"):
+            big_setup(child, workshop, soon=panic)
+
+
+def test_no_job_without_a_deadline(workshop: Workshop, circuit: ProverCircuit) -> None:
+    from verifiable.zk.ezkl import system
+    from verifiable.zk.ezkl.settings import EzklSettings
+
+    with job(limits=Limits(), progress=no_progress) as child:
+        assert child._deadline is not None
+        assert child._deadline <= time.monotonic() + process.DEFAULT_SECONDS
+    settings = EzklSettings.parse(circuit.verifier.parts["settings"])
+    assert system._deadline(Limits(seconds=5.0), settings).seconds == 5.0
+    assert system._deadline(Limits(memory=7), settings) == Limits(memory=7, seconds=system.PROVE_LEAST)
+
+
+# --- many descriptors
+
+
+@pytest.fixture
+def many_descriptors() -> Any:
+    """More than 1,100 open ones, so that every new one is beyond what ``select`` can hold."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"this process may open {hard} descriptors, 2,048 are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1150)]
+    yield
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_than_a_thousand_descriptors_are_no_obstacle(many_descriptors: None) -> None:
+    """A service with a thousand connections hands the child descriptors that ``select`` knows nothing of."""
+    with job(limits=Limits(), progress=no_progress) as child:
+        assert child._replies > 1023
+        assert child.ask("asking", {"op": "version"}) == "23.0.5"
+        time.sleep(0.1)
+        assert child.ask("asking", {"op": "version"}) == "23.0.5"
+
+
+def test_models_are_analysed_with_more_than_a_thousand_descriptors(many_descriptors: None) -> None:
+    from verifiable.model.onnx_file import Model
+    from verifiable.model.preflight import preflight
+    from verifiable.zk.ezkl.operators import OPERATORS
+
+    isolation._current = None  # a worker of its own, started with these descriptors open
+    assert not preflight(Model.parse(mlp(8, 4)), operators=OPERATORS).defects
+    assert isolation._current is not None
+    isolation._current.close()
+    isolation._current = None

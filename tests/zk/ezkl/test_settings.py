@@ -15,7 +15,8 @@ from tests.zk.ezkl.workshop import Workshop
 from verifiable.encoding import json
 from verifiable.errors import BindingError, Error, MalformedError, UnsupportedError
 from verifiable.zk.circuit import VerifierCircuit, Visibility
-from verifiable.zk.ezkl import instances, verifier_srs
+from verifiable.zk.ezkl import verifier_srs
+from verifiable.zk.ezkl.instances import ProofFormat
 from verifiable.zk.ezkl.parameters import EzklParameters
 from verifiable.zk.ezkl.settings import EzklSettings, canonicalise, expected_run_args
 from verifiable.zk.system import ProverCircuit
@@ -140,7 +141,7 @@ def test_settings_in_any_other_spelling_are_refused(circuit: ProverCircuit) -> N
 @settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused(data: bytes) -> None:
-    for read in (EzklSettings.parse, canonicalise, instances.read_format):
+    for read in (EzklSettings.parse, canonicalise, ProofFormat.parse):
         with pytest.raises((MalformedError, UnsupportedError)):
             read(data)
 
@@ -225,12 +226,16 @@ def test_outputs_wider_than_64_bits_are_refused() -> None:
 
 
 def test_the_proof_format_is_strict() -> None:
-    assert instances.read_format(instances.format_document(3296, 12)) == (3296, 12)
-    bad = [b"{}", b'{"divisions":0,"size":0}', b'{"divisions":0,"size":true}', b'{"size":1}', b'{"size":1,"divisions":0}']
+    for known in (ProofFormat(size=3296), ProofFormat(size=3296, divisions=12, drift=(0, 7))):
+        assert ProofFormat.parse(known.encode()) == known
+    assert ProofFormat(size=1).encode() == b'{"divisions":0,"size":1}'
+    bad = [b'{"divisions":2,"size":1}', b'{"divisions":0,"drift":[1],"size":1}', b'{"divisions":2,"drift":[-1],"size":1}']
+    bad += [b'{"divisions":2,"drift":[true],"size":1}', b'{"divisions":2,"drift":7,"size":1}']
+    bad += [b"{}", b'{"divisions":0,"size":0}', b'{"divisions":0,"size":true}', b'{"size":1}', b'{"size":1,"divisions":0}']
     bad += [b'{"divisions":0,"size":1,"x":1}', b'{"divisions":0,"size":9999999}', b"[]", b"null"]
     for data in bad:
         with pytest.raises(MalformedError):
-            instances.read_format(data)
+            ProofFormat.parse(data)
 
 
 def test_the_verifiers_setup_is_strict(circuit: ProverCircuit) -> None:

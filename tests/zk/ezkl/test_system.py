@@ -181,7 +181,7 @@ def test_trailing_bytes_are_refused(workshop: Workshop, circuit: ProverCircuit, 
 
 def test_what_would_follow_is_indeed_accepted_by_ezkl(workshop: Workshop, circuit: ProverCircuit, proved: Proved) -> None:
     """The test above would pass for nothing if ezkl had learnt to refuse trailing bytes: then the pinned length may go."""
-    longer = with_parts(circuit.verifier, proof_format=instances.format_document(len(proved.proof) + 32, 0))
+    longer = with_parts(circuit.verifier, proof_format=instances.ProofFormat(size=len(proved.proof) + 32).encode())
     workshop.system.verify(longer, proved.public, proved.proof + bytes(32))
 
 
@@ -269,9 +269,9 @@ def test_settings_that_do_not_belong_to_the_key_are_refused(workshop: Workshop, 
     """Traps 3 and 4: ezkl believes the settings it is given, and panics in Rust when they do not fit the key."""
     other = workshop.build(mlp(8, 8, 4), parameters=dataclasses.replace(_parameters(circuit), num_inner_cols=3))
     mixed = with_parts(circuit.verifier, settings=other.verifier.parts["settings"])
-    with pytest.raises(ProofError):
+    with pytest.raises(MalformedError, match="with these settings it has exactly"):
         workshop.system.verify(mixed, proved.public, proved.proof)
-    workshop.system.verify(circuit.verifier, proved.public, proved.proof)  # and the child lives, or is replaced
+    workshop.system.verify(circuit.verifier, proved.public, proved.proof)
 
 
 def _parameters(circuit: ProverCircuit) -> Any:
@@ -283,8 +283,70 @@ def _parameters(circuit: ProverCircuit) -> Any:
 def test_a_damaged_verifying_key_is_refused(workshop: Workshop, circuit: ProverCircuit, proved: Proved) -> None:
     key = circuit.verifier.parts["verifying-key"]
     for bad in (b"", key[:-1], bytes(len(key)), key[:100] + bytes([key[100] ^ 1]) + key[101:], b"\xff" * len(key)):
-        with pytest.raises((ProofError, FatalStateError)):
+        with pytest.raises((ProofError, FatalStateError, MalformedError)):
             workshop.system.verify(with_parts(circuit.verifier, verifying_key=bad), proved.public, proved.proof)
+
+
+def test_what_follows_a_verifying_key_is_refused(workshop: Workshop, circuit: ProverCircuit, proved: Proved) -> None:
+    """ezkl does not look at it, so one circuit would have had many ids, and many files."""
+    key = circuit.verifier.parts["verifying-key"]
+    for tail in (b"\0", bytes(64), key):
+        with pytest.raises(MalformedError, match="has exactly"):
+            workshop.system.verify(with_parts(circuit.verifier, verifying_key=key + tail), proved.public, proved.proof)
+    for at in range(3):
+        other = key[:at] + bytes([key[at] ^ 1]) + key[at + 1 :]
+        with pytest.raises(MalformedError, match="header"):
+            workshop.system.verify(with_parts(circuit.verifier, verifying_key=other), proved.public, proved.proof)
+
+
+def _settings_with(circuit: ProverCircuit, **changed: Any) -> bytes:
+    from verifiable.encoding import json
+
+    document = json.parse(circuit.verifier.parts["settings"], what="settings", max_size=1 << 20)
+    return json.canonical({**document, **changed})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"total_assignments": 1 << 40},
+        {"total_const_size": 1 << 40},
+        {"total_dynamic_col_size": 1 << 40, "num_dynamic_lookups": 1},
+        {"total_shuffle_col_size": 1 << 40, "num_shuffles": 1},
+        {"required_range_checks": [[0, 1 << 50]]},
+        {"required_range_checks": [[-1, 1]] + [[0, n] for n in range(1, 200)]},
+    ],
+    ids=["cells", "constants", "dynamic", "shuffles", "table", "tables"],
+)
+def test_settings_that_would_cost_a_verifier_minutes_are_refused_before_ezkl_sees_them(
+    workshop: Workshop, circuit: ProverCircuit, proved: Proved, changed: dict[str, Any]
+) -> None:
+    """A circuit may be pinned for one client and hold up a verifier that serves them all."""
+    if "required_range_checks" in changed:
+        from verifiable.encoding import json
+
+        changed = {"required_range_checks": sorted(changed["required_range_checks"], key=json.canonical)}
+    hostile = with_parts(circuit.verifier, settings=_settings_with(circuit, **changed))
+    child, started = workshop.system._warm._child, time.monotonic()
+    with pytest.raises((UnsupportedError, MalformedError), match=r"ezkl (settings|verifying key)"):
+        workshop.system.verify(hostile, proved.public, proved.proof)
+    assert time.monotonic() - started < 1
+    assert workshop.system._warm._child is child
+    workshop.system.verify(circuit.verifier, proved.public, proved.proof)
+
+
+def test_a_verification_that_takes_too_long_is_ended_and_the_next_is_served(
+    workshop: Workshop, circuit: ProverCircuit, proved: Proved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from verifiable.zk.ezkl import system
+
+    assert system.VERIFY_SECONDS <= 20
+    workshop.system.verify(circuit.verifier, proved.public, proved.proof)
+    monkeypatch.setattr(system, "VERIFY_SECONDS", 0.0)
+    with pytest.raises(FatalStateError, match="deadline"):
+        workshop.system.verify(circuit.verifier, proved.public, proved.proof)
+    monkeypatch.undo()
+    workshop.system.verify(circuit.verifier, proved.public, proved.proof)
 
 
 def test_a_circuit_of_another_release_is_refused(workshop: Workshop, circuit: ProverCircuit, proved: Proved) -> None:

@@ -17,9 +17,10 @@ from verifiable.model.normalise import normalise
 from verifiable.model.onnx_file import Model
 from verifiable.zk.circuit import TensorSpec, Visibility
 from verifiable.zk.ezkl import steps
+from verifiable.zk.ezkl.drift import analyse
 from verifiable.zk.ezkl.intervals import Bounds, bound
 from verifiable.zk.ezkl.process import job
-from verifiable.zk.ezkl.tuner import Tuning, _analyse, tune
+from verifiable.zk.ezkl.tuner import Tuning, tune
 from verifiable.zk.system import Limits, no_progress
 
 PUBLIC = Visibility()
@@ -116,7 +117,7 @@ def test_the_bound_is_that_of_the_worst_input() -> None:
     worst = max(abs(int(output[0, 0])) for output in run(net, tuning, corners))
     bits = -int(np.log2(tuning.input_scales["x"]))
     found = bound(
-        _analyse(net.program), inputs={"x": (low, high)}, input_scales={"x": bits}, param_scale=tuning.parameters.param_scale,
+        analyse(net.program), inputs={"x": (low, high)}, input_scales={"x": bits}, param_scale=tuning.parameters.param_scale,
         rebase_multiplier=tuning.parameters.scale_rebase_multiplier, global_scale=bits,
     )  # fmt: skip
     assert isinstance(found, Bounds)

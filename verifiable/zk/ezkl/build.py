@@ -10,7 +10,7 @@ from verifiable.blobs import LocalBlobs
 from verifiable.digest import Digest
 from verifiable.errors import UnsupportedError
 from verifiable.zk.circuit import Circuit, Part, TensorSpec, VerifierCircuit, Visibility
-from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
+from verifiable.zk.ezkl import VERSION, drift, instances, loading, steps, verifier_srs
 from verifiable.zk.ezkl.parameters import EzklParameters, check_visibility
 from verifiable.zk.ezkl.process import Child, job
 from verifiable.zk.ezkl.settings import MEDIA_TYPE as SETTINGS_MEDIA_TYPE
@@ -68,6 +68,7 @@ def build(
     with job(limits=limits, progress=progress) as child:
         settings, plan = steps.settled(child, program, parameters, visibility, wanted=wanted_settings)
         specs = _output_specs(settings, outputs)
+        moved = drift.require(program, settings, plan, inputs)
         steps.compile_circuit(child, program, settings)
         vk, proving_key = _keys(child, settings, srs, blobs)
         srs_part = verifier_srs.cut(srs.path)
@@ -75,7 +76,10 @@ def build(
     parts = {
         "settings": (settings.data, SETTINGS_MEDIA_TYPE),
         "verifying-key": (vk, VK_MEDIA_TYPE),
-        "proof-format": (instances.format_document(size, plan.divisions), instances.FORMAT_MEDIA_TYPE),
+        "proof-format": (
+            instances.ProofFormat(size=size, divisions=plan.divisions, drift=moved if plan.divisions else ()).encode(),
+            instances.FORMAT_MEDIA_TYPE,
+        ),
         "fidelity": (fidelity, FIDELITY_MEDIA_TYPE),
         "srs": (srs_part, verifier_srs.MEDIA_TYPE),
     }
@@ -92,6 +96,7 @@ def build(
         proving_key=proving_key,
     )
     settings.check(circuit)
+    loading.check(settings, vk)
     verifier = VerifierCircuit(circuit=circuit, parts={role: data for role, (data, _) in parts.items()})
     return ProverCircuit(verifier=verifier, program=program)
 

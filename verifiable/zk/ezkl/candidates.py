@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from verifiable.errors import UnsupportedError
 from verifiable.zk.ezkl import search
+from verifiable.zk.ezkl.cost import RESERVED_ROWS
+from verifiable.zk.ezkl.drift import bounds, drift, unbounded
 from verifiable.zk.ezkl.instances import FIELD
-from verifiable.zk.ezkl.intervals import Bounds, bound
+from verifiable.zk.ezkl.intervals import Bounds, Unbounded
 from verifiable.zk.ezkl.parameters import MAX_SCALE, EzklParameters
 from verifiable.zk.ezkl.search import Layouts, Option
 from verifiable.zk.ezkl.trial import Run, Trial
@@ -34,8 +36,8 @@ CALIBRATED_MARGIN = 4
 # The probes must be well within what is allowed, since the rest of the samples may be worse.
 _PROBE_SHARE = 0.6
 _MAX_SPARE_BITS = 4
-# A table for all admissible inputs may be this much larger than one for the samples.
-_MAX_TABLE_GROWTH = 4
+# Without a table, and without a value at 0.
+_PARTIAL = {"Reciprocal"}
 # More than any table could hold; runs without a proof lay out no tables.
 _WIDE_LOOKUPS = (-(1 << 40), 1 << 40)
 
@@ -52,17 +54,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A candidate with the layout taken for it, and the parameters that use what room this leaves; ``run``: of every sample."""
+    """A candidate with the layout taken for it, and the parameters that use what room this leaves; ``run``: of every sample.
+
+    ``drift``: per output, by how many of its integers a cheating prover could have moved it.
+    """
 
     candidate: Candidate
     option: Option
     parameters: EzklParameters
     run: Run
+    drift: tuple[int, ...]
 
 
 @dataclass(slots=True, kw_only=True)
 class Search:
-    """The state of one tuning. ``allowed``: error per output; ``nearest``, ``refused``: for the message when nothing serves."""
+    """The state of one tuning. ``allowed``: error per output; ``nearest``, ``refused``: for the message when nothing serves.
+
+    ``obstacle``: what stood in the way of a precision that was good enough; ``outside``: that was a function's domain.
+    """
 
     layouts: Layouts
     trial: Trial
@@ -77,6 +86,13 @@ class Search:
     unbounded: str = ""
     nearest: tuple[float, str, EzklParameters] | None = None
     refused: dict[int, str] = field(default_factory=dict)
+    obstacle: UnsupportedError | None = None
+    outside: bool = False
+
+    def refuse(self, parameters: EzklParameters, error: UnsupportedError) -> None:
+        """Remember why these parameters will not do."""
+        self.refused[parameters.scale_rebase_multiplier] = f"scale {parameters.param_scale}, {error.message}"
+        self.obstacle = error
 
 
 def candidates(state: Search) -> list[Candidate]:
@@ -94,13 +110,18 @@ def candidate(state: Search, multiplier: int, *, above: int = 0) -> Candidate | 
     for scale in (s for s in SCALES if s > above):
         start = search.wide(scale=scale, multiplier=multiplier, lookups=_WIDE_LOOKUPS)
         try:
-            runs = _probed(state, start)
+            agree = _probes_agree(state, start)
         except UnsupportedError as error:
             state.refused[multiplier] = f"scale {scale}, {error.message}"
             continue
-        if runs is None:
+        if not agree:
             continue
-        start, needed, sound = _bound(state, _with_lookups(start, runs))
+        try:
+            start, needed, sound = _bound(state, dataclasses.replace(start, lookup_low=-1, lookup_high=1))
+            _drift(state, start)
+        except UnsupportedError as error:
+            state.refuse(start, error)
+            continue
         if needed > search.WIDE_BOUND:
             state.refused[multiplier] = f"scale {scale} already needs {needed.bit_length()} bits for its values"
             return None
@@ -120,14 +141,9 @@ def _multipliers(state: Search) -> Iterator[int]:
             yield multiplier
 
 
-def _probed(state: Search, parameters: EzklParameters) -> list[Run] | None:
-    """The probes one by one, so that too coarse a scale is found out at the first; None where one is too far off."""
-    runs = []
-    for index in state.probes:
-        runs.append(_run(state, parameters, [index]))
-        if not _good(state, runs[-1], [index], parameters, share=_PROBE_SHARE):
-            return None
-    return runs
+def _probes_agree(state: Search, parameters: EzklParameters) -> bool:
+    """The probes one by one, so that too coarse a scale is found out at the first."""
+    return all(_good(state, _run(state, parameters, [index]), [index], parameters, share=_PROBE_SHARE) for index in state.probes)
 
 
 def _run(state: Search, parameters: EzklParameters, which: Sequence[int]) -> Run:
@@ -152,36 +168,80 @@ def _good(state: Search, run: Run, which: Sequence[int], parameters: EzklParamet
 
 
 def _bound(state: Search, start: EzklParameters) -> tuple[EzklParameters, int, bool]:
-    """What the digits must hold, and whether digits and tables serve every admissible input or were measured on the samples."""
-    found = _intervals(state, start)
-    if not isinstance(found, Bounds):
-        state.unbounded = found
-        return start, _measured(state, start), False
-    low, high = found.lookup
-    if (high - low) > _MAX_TABLE_GROWTH * (start.lookup_high - start.lookup_low):
-        state.unbounded = "a table function's input"
-        return start, found.decomposed, False
-    if low == high == 0:
-        return start, found.decomposed, True
-    return dataclasses.replace(start, lookup_low=min(low, 0), lookup_high=max(high, 0)), found.decomposed, True
+    """What the digits must hold, and whether that is for every admissible input or was measured on the samples.
 
-
-def _intervals(state: Search, start: EzklParameters, *, clamp: int | None = None) -> Bounds | str:
+    Tables always hold every argument that an admissible input can lead to: one beyond them ends a thread of ezkl, and the call
+    never returns. Raises UnsupportedError where that cannot be had, or an argument may be outside a function's domain.
+    """
     settings, _ = state.layouts.settings(start)
-    specs = state.trial.specs(settings)
-    inputs = {spec.name: (spec.low, spec.high) for spec in specs}
-    found = bound(
-        state.analysis,
-        inputs=inputs if clamp is None else dict.fromkeys(inputs, (-clamp, clamp)),
-        input_scales=dict(zip(inputs, settings.input_scales, strict=True)),
-        param_scale=start.param_scale,
-        rebase_multiplier=start.scale_rebase_multiplier,
-        global_scale=max(start.input_scale, start.param_scale),
-        clamp=clamp,
-    )
-    if isinstance(found, str) or found.scales == settings.output_scales:
-        return found
-    return "a scale that ezkl chooses otherwise"
+    found = _intervals(state, start)
+    if isinstance(found, Unbounded):
+        _check_unbounded(state, found, lookups=settings.lookups)
+        state.unbounded = found.reason
+        return start, _measured(state, start), False
+    if settings.lookups:
+        start = _with_tables(state, start, found)
+    if found.unsure:
+        state.unbounded = found.unsure
+        return start, _measured(state, start), False
+    return start, found.decomposed, True
+
+
+def _check_unbounded(state: Search, found: Unbounded, *, lookups: int) -> None:
+    state.outside |= found.outside
+    if found.outside:
+        raise UnsupportedError(
+            found.reason,
+            hint="narrow the calibration data so that it stays inside, or clip the argument before this node",
+        )
+    if lookups or any(node.op_type in _PARTIAL for node in state.analysis.nodes):
+        raise UnsupportedError(
+            f"what reaches a table function is not bounded for every input: {found.reason} is not understood",
+            hint="put a Clip before the function and keep other operators out of its way, or replace it, by a ReLU for instance",
+        )
+
+
+def _with_tables(state: Search, start: EzklParameters, found: Bounds) -> EzklParameters:
+    low, high = found.lookup
+    if not found.table:
+        raise UnsupportedError(
+            "ezkl lays out a table function that is not in the model", hint="`verifiable check` shows the nodes"
+        )
+    if (rows := high - low + 1 + RESERVED_ROWS) > 1 << state.max_logrows:
+        raise UnsupportedError(
+            f"{found.table}: its argument can be any of {rows:,} integers, more than a table of 2^{state.max_logrows} rows holds",
+            hint="clip its argument, or scale the weights before it down",
+        )
+    return dataclasses.replace(start, lookup_low=min(low, 0), lookup_high=max(high, 0))
+
+
+def _drift(state: Search, parameters: EzklParameters) -> tuple[int, ...]:
+    """Per output, in integers. Raises UnsupportedError where a prover could move one by more than the allowed error."""
+    settings, plan = state.layouts.settings(parameters)
+    found = drift(state.analysis, settings, plan, _inputs(state, parameters))
+    if isinstance(found, Unbounded):
+        raise unbounded(found.reason)
+    for units, name, bits in zip(found, state.trial.outputs, settings.output_scales, strict=True):
+        if units * 2.0**-bits > state.allowed[name]:
+            walked = _intervals(state, parameters)
+            where = walked.quotients if isinstance(walked, Bounds) else "a layer"
+            raise UnsupportedError(
+                f"a cheating prover could have moved output {name!r} by up to {units:,} units ({units * 2.0**-bits:.3g}),"
+                f" {state.allowed[name]:.3g} is allowed: the results of {where} are rounded either way, later weights amplify it",
+                hint="allow more with --max-error, make the weights after that node smaller, or use narrower layers;"
+                " the sumcheck proof system rounds exactly",
+            )
+    return found
+
+
+def _inputs(state: Search, parameters: EzklParameters) -> dict[str, tuple[int, int]]:
+    settings, _ = state.layouts.settings(parameters)
+    return {spec.name: (spec.low, spec.high) for spec in state.trial.specs(settings)}
+
+
+def _intervals(state: Search, parameters: EzklParameters, *, clamped: bool = False) -> Bounds | Unbounded:
+    settings, _ = state.layouts.settings(parameters)
+    return bounds(state.analysis, settings, _inputs(state, parameters), clamped=clamped)
 
 
 def _measured(state: Search, start: EzklParameters) -> int:
@@ -199,28 +259,22 @@ def _measured(state: Search, start: EzklParameters) -> int:
     return max(CALIBRATED_MARGIN << high, *(abs(end) for spec in specs for end in (spec.low, spec.high)))
 
 
-def _with_lookups(start: EzklParameters, runs: Sequence[Run]) -> EzklParameters:
-    """Table functions are laid out for what the samples need of them, and half as much at either end."""
-    low, high = min(run.lookup_low for run in runs), max(run.lookup_high for run in runs)
-    margin = (high - low) // 2 + 1
-    return dataclasses.replace(start, lookup_low=low - margin, lookup_high=high + margin)
-
-
 def confirmed(state: Search, chosen: Candidate, option: Option) -> Choice | None:
     """All samples through the circuit itself; None where they turn it down."""
     parameters = _use_spare(state, chosen, option)
-    wraps = _intervals(state, parameters, clamp=parameters.bound)
+    wraps = _intervals(state, parameters, clamped=True)
     if isinstance(wraps, Bounds) and wraps.largest >= FIELD // 2:
         state.refused[parameters.scale_rebase_multiplier] = "a value could wrap around in the field"
         return None
     everything = range(len(state.samples))
     try:
+        moved = _drift(state, parameters)
         run = _run(state, parameters, everything)
     except UnsupportedError as error:
-        state.refused[parameters.scale_rebase_multiplier] = error.message
+        state.refuse(parameters, error)
         return None
     good = _good(state, run, everything, parameters)
-    return Choice(candidate=chosen, option=option, parameters=parameters, run=run) if good else None
+    return Choice(candidate=chosen, option=option, parameters=parameters, run=run, drift=moved) if good else None
 
 
 def _use_spare(state: Search, chosen: Candidate, best: Option) -> EzklParameters:

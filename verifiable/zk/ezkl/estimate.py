@@ -6,11 +6,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from verifiable.errors import Error, UnsupportedError
+from verifiable.errors import UnsupportedError
 from verifiable.model.onnx_file import Model
 from verifiable.zk.circuit import Visibility
 from verifiable.zk.ezkl import search, trial
 from verifiable.zk.ezkl.cost import Cost, Layout
+from verifiable.zk.ezkl.drift import analyse, bounds
+from verifiable.zk.ezkl.intervals import Bounds
 from verifiable.zk.ezkl.parameters import MAX_LOGROWS, EzklParameters
 from verifiable.zk.ezkl.process import Child, job
 from verifiable.zk.ezkl.search import Layouts, Option
@@ -29,10 +31,10 @@ MULTIPLIERS = (2, 1)
 MAX_ASKED = 1 << 20
 #: Seconds that every proof takes besides: the prover's process, its reading of the circuit, a first verification.
 OVERHEAD_SECONDS = 0.3
-# Table functions are measured on this many inputs drawn from [-1, 1].
+# Their ranges are those of this many inputs drawn from [-1, 1].
 _SAMPLES = 3
 _ANY = (-(1 << 40), 1 << 40)  # more than any table could hold; runs without a proof lay out none
-_UNMEASURED = (-(1 << 11), 1 << 11)
+_UNBOUNDED = (-(1 << 11), 1 << 11)
 # Cells per element of a node's output, for its digits and sums: measured on dense and convolutional networks.
 _CELLS_PER_ACTIVATION, _CELLS_PER_DIGIT = 10, 6
 
@@ -64,7 +66,7 @@ def _laid_out(program: bytes, visibility: Visibility, limits: Limits, progress: 
                 start = search.wide(scale=TYPICAL_SCALE, multiplier=multiplier, lookups=_ANY)
                 settings, _ = layouts.settings(start)
                 if settings.lookups:
-                    low, high = _measured(child, layouts, start)
+                    low, high = _bounded(child, layouts, start)
                     start = dataclasses.replace(start, lookup_low=low, lookup_high=high)
                 found += search.options(layouts, start, TYPICAL_BOUND, max_logrows=MAX_LOGROWS)
                 if not settings.lookups:
@@ -77,21 +79,15 @@ def _laid_out(program: bytes, visibility: Visibility, limits: Limits, progress: 
     return found
 
 
-def _measured(child: Child, layouts: Layouts, start: EzklParameters) -> tuple[int, int]:
-    """What enters the table functions, and half as much at either end, as the tuner allows; a guess where nothing can be run."""
+def _bounded(child: Child, layouts: Layouts, start: EzklParameters) -> tuple[int, int]:
+    """What can enter the table functions for inputs in [-1, 1]; a guess where no bound is known."""
     model = Model.parse(layouts.program)
-    samples = _samples(model)
-    try:
-        settings, _ = layouts.settings(start)
-        outputs = {info.name: tuple(d for d in info.shape if isinstance(d, int)) for info in model.outputs}
-        runner = Trial(child=child, program=layouts.program, inputs=trial.ends(samples), outputs=outputs)
-        run = runner.run(settings, samples)
-    except Error:
-        if not child.alive:
-            raise
-        return _UNMEASURED
-    margin = (run.lookup_high - run.lookup_low) // 2 + 1
-    return run.lookup_low - margin, run.lookup_high + margin
+    outputs = {info.name: tuple(d for d in info.shape if isinstance(d, int)) for info in model.outputs}
+    settings, _ = layouts.settings(start)
+    trials = Trial(child=child, program=layouts.program, inputs=trial.ends(_samples(model)), outputs=outputs)
+    inputs = {spec.name: (spec.low, spec.high) for spec in trials.specs(settings)}
+    found = bounds(analyse(layouts.program), settings, inputs)
+    return found.lookup if isinstance(found, Bounds) else _UNBOUNDED
 
 
 def _samples(model: Model) -> list[dict[str, NDArray[np.generic]]]:

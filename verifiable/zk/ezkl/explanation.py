@@ -29,8 +29,13 @@ def explain(state: Search, choice: Choice, candidates: Sequence[Candidate]) -> t
         else f"values: {chosen.bound.bit_length()} bits, measured on {len(state.probes)} samples, times {CALIBRATED_MARGIN};"
         f" an input far from the samples may turn out not to be provable ({state.unbounded} is not bounded)"
     )
+    scales = choice.run.scales
     rounding = (
-        f"{best.divisions:,} values are quotients, which a prover may round either way by one unit"
+        f"{best.divisions:,} values are quotients, which a prover may round either way by one unit; that moves "
+        + ", ".join(
+            f"output {name!r} by at most {units:,} units ({units * 2.0 ** -scales[name]:.3g})"
+            for name, units in zip(scales, choice.drift, strict=True)
+        )
         if best.divisions
         else "no quotient is left to the prover's rounding"
     )
@@ -52,7 +57,9 @@ def _range(end: Ends) -> str:
 
 
 def unsatisfied(state: Search) -> UnsupportedError:
-    """No precision was good enough: the nearest miss, by output, error and parameters."""
+    """No precision was good enough: what stood in the way of one that was, or the nearest miss, by output and parameters."""
+    if state.obstacle is not None:
+        return state.obstacle
     if state.nearest is None:
         return UnsupportedError(
             f"no parameters were found for this model: {next(iter(state.refused.values()), 'none could be laid out')}",

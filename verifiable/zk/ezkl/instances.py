@@ -8,6 +8,7 @@ tensor in the circuit's order, every element in row-major order. Nothing of it e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from verifiable.encoding import json
@@ -78,25 +79,38 @@ def proof_document(instances: Sequence[str], proof: bytes) -> bytes:
     )  # fmt: skip
 
 
-def format_document(size: int, divisions: int) -> bytes:
-    """The part that pins the proof's length: ezkl itself ignores what follows a proof, and so one proof would have many files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofFormat:
+    """What ``proof-format`` says. ``size``: of every proof, in bytes, since ezkl ignores what follows one.
 
-    ``divisions`` counts the values that the prover may round up or down as it likes.
+    ``divisions`` counts the values that the prover may round up or down as it likes; ``drift`` bounds, per output, by how many of
+    its integers that could have moved an element; empty where there are none.
     """
-    return json.canonical({"divisions": divisions, "size": size})
 
+    size: int
+    divisions: int = 0
+    drift: tuple[int, ...] = ()
 
-def read_format(part: bytes) -> tuple[int, int]:
-    """``(size, divisions)``. Raises MalformedError."""
-    record = Record(json.parse_canonical(part, what="ezkl proof format", max_size=1024), "ezkl proof format")
-    size, divisions = record.integer("size", minimum=1, maximum=MAX_PROOF_SIZE), record.integer("divisions")
-    record.done()
-    return size, divisions
+    def encode(self) -> bytes:
+        """Canonical."""
+        moved = {"drift": list(self.drift)} if self.divisions else {}
+        return json.canonical({"divisions": self.divisions, "size": self.size, **moved})
+
+    @classmethod
+    def parse(cls, part: bytes) -> ProofFormat:
+        """Raises MalformedError."""
+        record = Record(json.parse_canonical(part, what="ezkl proof format", max_size=1 << 14), "ezkl proof format")
+        size, divisions = record.integer("size", minimum=1, maximum=MAX_PROOF_SIZE), record.integer("divisions")
+        drift = record.items("drift", maximum=256) if divisions else []
+        if any(isinstance(units, bool) or not isinstance(units, int) or units < 0 for units in drift):
+            raise MalformedError("ezkl proof format.drift: expected integers, 0 or more")
+        record.done()
+        return cls(size=size, divisions=divisions, drift=tuple(drift))
 
 
 def check_proof(proof: bytes, format_part: bytes) -> None:
     """``proof`` has exactly the length that the circuit pins. Raises MalformedError."""
-    size, _ = read_format(format_part)
+    size = ProofFormat.parse(format_part).size
     if len(proof) != size:
         raise MalformedError(f"ezkl proof: {len(proof):,} bytes, a proof for this circuit has exactly {size:,}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from verifiable.errors import UnsupportedError
@@ -41,13 +42,14 @@ _PREFIX = re.compile(r"RESCALED INPUT \((.*)\)|REBASED \(div=[^,]*, rebasing_op=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One node: what it computes (``kind``), whether a division by a constant follows, its inputs' numbers, its elements."""
+    """One node: what it computes (``kind``), whether a division by a constant follows, its inputs, elements and scale."""
 
     number: int
     kind: str
     divides: bool
     inputs: tuple[int, ...]
     size: int
+    scale: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,11 @@ class Plan:
     @property
     def divisions(self) -> int:
         return sum(node.size for node in self.nodes if node.divides)
+
+    @property
+    def quotients(self) -> Counter[tuple[int, int]]:
+        """How many nodes end in such divisions, by (number of elements, scale)."""
+        return Counter((node.size, node.scale) for node in self.nodes if node.divides)
 
     def check(self) -> None:
         """Every kind is one whose constraints are known to hold it. Raises UnsupportedError naming the first that is not."""
@@ -99,7 +106,7 @@ def parse(table: str) -> Plan:
         match = _ROW.fullmatch(line.strip())
         if match is None:
             raise UnsupportedError(f"ezkl: its table of the circuit cannot be read: {line.strip()[:120]}")
-        number, kind, _, inputs, dims = match.groups()
+        number, kind, scale, inputs, dims = match.groups()
         inner, divides = _unwrap(kind)
         nodes.append(
             Node(
@@ -108,6 +115,7 @@ def parse(table: str) -> Plan:
                 divides=divides,
                 inputs=tuple(int(pair[0]) for pair in re.findall(r"\((\d+), (\d+)\)", inputs)),
                 size=math.prod(int(d) for d in dims.split(",") if d.strip()),
+                scale=int(scale),
             )
         )
     if not nodes:

@@ -48,7 +48,10 @@ def make_settings(child: Child, program: bytes, parameters: EzklParameters, visi
         raise UnsupportedError(
             f"ezkl cannot lay out this model: {refusal.message}", hint="`verifiable check` names what cannot be proved"
         ) from refusal
-    return EzklSettings.parse(canonicalise(child.read(_SETTINGS))), plan
+    try:
+        return EzklSettings.parse(canonicalise(child.read(_SETTINGS))), plan
+    except MalformedError as error:
+        raise UnsupportedError(f"ezkl lays this model out in a way that is not used here: {error.message}") from error
 
 
 def settled(
@@ -75,7 +78,14 @@ def _differ_in_counts_alone(found: bytes, wanted: bytes) -> bool:
 
 
 def laid_out(program: bytes, visibility: Visibility) -> bytes:
-    """What ezkl is given: the program, where inputs are hashed with a bound on them, which ezkl itself sets only otherwise."""
+    """What ezkl is given: the program with averages as convolutions, whose results have no quotient that a prover could round.
+
+    Where inputs are hashed, with a bound on them, which ezkl itself sets only otherwise.
+    """
+    if b"AveragePool" in program:
+        from verifiable.model.averaging import lower_averages
+
+        program = lower_averages(program)
     if visibility.inputs != "hashed":
         return program
     from verifiable.model.bounding import bound_inputs
@@ -118,8 +128,12 @@ def witness(
     integers: Mapping[str, Tensor],
     *,
     compiled: str | None = None,
+    tables: EzklSettings | None = None,
 ) -> Witness:
-    """Run the circuit on these integers; ezkl's reading of the inputs must be exactly ours. Raises UnsupportedError."""
+    """Run the circuit on these integers; ezkl's reading of the inputs must be exactly ours. Raises UnsupportedError.
+
+    With ``tables``, every argument of a table function must be in these settings' tables: proving would never end otherwise.
+    """
     ordered = [integers[spec.name] for spec in inputs]
     data = {"input_data": [instances.felts(tensor) for tensor in ordered]}
     request = {
@@ -134,6 +148,8 @@ def witness(
             f"ezkl cannot run the circuit on this input: {refusal.message}",
             hint="a value within it is beyond what the circuit can prove; compile with calibration data that covers this input",
         ) from refusal
+    if tables is not None:
+        _check_lookups(tables, *answer["lookups"])
     if answer["inputs"] != data["input_data"]:
         raise FatalStateError("ezkl read other inputs than it was given")
     if len(answer["outputs"]) != len(outputs):
@@ -147,6 +163,16 @@ def witness(
         input_hashes=tuple(hashes["inputs"]),
         output_hashes=tuple(hashes["outputs"]),
     )
+
+
+def _check_lookups(settings: EzklSettings, least: int, largest: int) -> None:
+    low, high = settings.parameters.lookup_low, settings.parameters.lookup_high
+    if settings.lookups and not low <= least <= largest <= high:
+        raise UnsupportedError(
+            f"on this input, the argument of a table function is in [{least:,}, {largest:,}];"
+            f" the circuit's tables hold [{low:,}, {high:,}]",
+            hint="compile the model again with calibration data that covers this input",
+        )
 
 
 def prove(child: Child, srs: Path, pk: Path) -> tuple[list[str], bytes]:

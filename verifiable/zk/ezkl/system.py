@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from verifiable.blobs import LocalBlobs
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, FatalStateError, MalformedError, ProofError, TrustError, UnsupportedError
 from verifiable.zk.circuit import Circuit, Setup, VerifierCircuit
-from verifiable.zk.ezkl import VERSION, instances, steps, verifier_srs
+from verifiable.zk.ezkl import VERSION, instances, loading, steps, verifier_srs
 from verifiable.zk.ezkl.build import (
     FIDELITY_MEDIA_TYPE,
     PK_MEDIA_TYPE,
@@ -21,6 +22,7 @@ from verifiable.zk.ezkl.build import (
     VK_MEDIA_TYPE,
     make_proving_key,
 )
+from verifiable.zk.ezkl.cost import Layout, predict
 from verifiable.zk.ezkl.process import Child, Refusal, job, one_line
 from verifiable.zk.ezkl.settings import MEDIA_TYPE as SETTINGS_MEDIA_TYPE
 from verifiable.zk.ezkl.settings import EzklSettings
@@ -30,7 +32,12 @@ from verifiable.zk.system import Limits, MediaTypes, Progress, Proved, ProverCir
 if TYPE_CHECKING:
     from verifiable.zk.srs.store import SrsInfo, SrsStore
 
-VERIFY_SECONDS = 120.0
+#: One verification; the largest circuits that were measured take half a second. A circuit that takes longer is not judged.
+VERIFY_SECONDS = 20.0
+#: One commitment to a tensor; one run without a proof, compiling the circuit included.
+COMMIT_SECONDS, EXECUTE_SECONDS = 60.0, 900.0
+#: Proving, where the caller sets no deadline: this many times the predicted seconds, and never less than ``PROVE_LEAST``.
+PROVE_FACTOR, PROVE_LEAST = 50.0, 1800.0
 VERIFY_MEMORY = 4 << 30
 _MEDIA_TYPES = MediaTypes(
     proof=instances.PROOF_MEDIA_TYPE, program=PROGRAM_MEDIA_TYPE, proving_key=PK_MEDIA_TYPE,
@@ -65,15 +72,16 @@ class EzklSystem:
     ) -> Proved:
         """Prove the run on these int64 inputs; the proof has been verified as any verifier would before it is returned.
 
+        Where ``limits`` set no deadline, it is ``PROVE_FACTOR`` times the predicted cost, at least ``PROVE_LEAST`` seconds.
         Raises UnsupportedError (input beyond the circuit), MalformedError, TrustError (the setup is not on this machine),
         FatalStateError (memory, deadline, disk, a damaged key).
         """
         settings = _settings(circuit.verifier)
         _check_inputs(circuit.circuit, integers)
         srs = self._find_setup(circuit.circuit)
-        with job(limits=limits, progress=progress) as child:
+        with job(limits=_deadline(limits, settings), progress=progress) as child:
             steps.compile_circuit(child, circuit.program, settings)
-            witness = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers)
+            witness = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers, tables=settings)
             public = _public(circuit.circuit, integers, witness)
             expected = instances.build(circuit.circuit, public, _no_commitment)
             found, proof = steps.prove(child, srs.path, self._proving_key(child, circuit, settings, srs))
@@ -106,6 +114,7 @@ class EzklSystem:
         settings = _settings(circuit)  # 1
         verifier_srs.check(circuit.parts["srs"], _setup(circuit.circuit))  # 2
         rebuilt = instances.build(circuit.circuit, public, self._commit)  # 3
+        _format(circuit)
         instances.check_proof(proof, circuit.parts["proof-format"])  # 4
         document = instances.proof_document(rebuilt, proof)
         digests = {role: circuit.circuit.parts[role].digest.hex for role in ("settings", "verifying-key", "srs")}
@@ -117,11 +126,11 @@ class EzklSystem:
                 settings=self._warm.keep(digests["settings"], settings.data),
                 vk=self._warm.keep(digests["verifying-key"], circuit.parts["verifying-key"]),
                 srs=self._warm.keep(digests["srs"], circuit.parts["srs"]),
-                seconds=VERIFY_SECONDS,
+                seconds=None,
             )
 
         try:
-            self._warm.use(question)
+            self._warm.use(question, seconds=VERIFY_SECONDS)
         except Refusal as refusal:
             hint = "the settings and the verifying key may not belong together" if refusal.panicked else ""
             raise ProofError(f"ezkl: the proof does not hold: {refusal.message}", hint=hint) from refusal
@@ -146,23 +155,25 @@ class EzklSystem:
             if compiled is None:
                 steps.compile_circuit(child, circuit.program, settings)
                 compiled = self._warm.adopt(name, child.folder / steps.COMPILED)
-            found = steps.witness(child, circuit.circuit.inputs, circuit.circuit.outputs, integers, compiled=compiled)
+            found = steps.witness(
+                child, circuit.circuit.inputs, circuit.circuit.outputs, integers, compiled=compiled, tables=settings
+            )
             return dict(found.outputs)
 
         with _refusals():
-            result: dict[str, Tensor] = self._warm.use(question)
+            result: dict[str, Tensor] = self._warm.use(question, seconds=EXECUTE_SECONDS)
         return result
 
     def caveats(self, circuit: VerifierCircuit) -> tuple[str, ...]:
         """What a proof for this circuit does *not* establish, one line each; for reports. Raises like the checks of a circuit."""
         _settings(circuit)
-        _, divisions = instances.read_format(circuit.parts["proof-format"])
+        known = _format(circuit)
         visibility = circuit.circuit.visibility
         found = []
-        if divisions:
+        if known.divisions:
             found.append(
-                f"rounding: each of {divisions:,} rescaled values may have been rounded up or down as the prover liked,"
-                " and later weights amplify it, so outputs may differ from an honest run's, even in their largest element"
+                f"rounding: {known.divisions:,} rescaled values could be rounded up or down as the prover liked;"
+                f" a cheating prover could have moved {_moved(circuit.circuit, known.drift)}"
             )
         if visibility.weights == "private":
             found.append("weights: private, so the proof holds for some weights in this architecture, not for this model's")
@@ -179,7 +190,7 @@ class EzklSystem:
     def _commit(self, integers: Tensor) -> bytes:
         elements = instances.felts(integers)
         with _refusals():
-            commitment: bytes = self._warm.use(lambda child: steps.poseidon(child, elements))
+            commitment: bytes = self._warm.use(lambda child: steps.poseidon(child, elements), seconds=COMMIT_SECONDS)
         return commitment
 
     def _find_setup(self, circuit: Circuit) -> SrsInfo:
@@ -223,7 +234,31 @@ def _settings(circuit: VerifierCircuit) -> EzklSettings:
         raise MalformedError("circuit: its parts are not those of an ezkl circuit")
     settings = EzklSettings.parse(circuit.parts["settings"])
     settings.check(named)
+    loading.check(settings, circuit.parts["verifying-key"])
     return settings
+
+
+def _deadline(limits: Limits, settings: EzklSettings) -> Limits:
+    """A thread of ezkl's may end without a word and leave the others waiting: no job goes on for ever."""
+    if limits.seconds is not None:
+        return limits
+    predicted = predict(Layout.of(settings), settings.parameters.logrows).seconds
+    return replace(limits, seconds=max(PROVE_LEAST, PROVE_FACTOR * predicted))
+
+
+def _format(circuit: VerifierCircuit) -> instances.ProofFormat:
+    """The part that tells a proof's length and the drift of every output. Raises MalformedError."""
+    known = instances.ProofFormat.parse(circuit.parts["proof-format"])
+    if known.divisions and len(known.drift) != len(circuit.circuit.outputs):
+        raise MalformedError(f"ezkl proof format: drift of {len(known.drift)} outputs, the circuit has another number")
+    return known
+
+
+def _moved(circuit: Circuit, drift: tuple[int, ...]) -> str:
+    return ", ".join(
+        f"output {one_line(spec.name, limit=80)!r} by up to {units:,} units ({units * spec.scale:.3g})"
+        for spec, units in zip(circuit.outputs, drift, strict=True)
+    )
 
 
 def _setup(circuit: Circuit) -> Setup:

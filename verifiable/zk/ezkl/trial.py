@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,12 +46,10 @@ class Ends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one circuit computed: integers per sample and output, scales in bits, and the extremes that entered a lookup."""
+    """What one circuit computed: integers per sample and output, and the outputs' scales in bits."""
 
     integers: tuple[Mapping[str, NDArray[np.int64]], ...]
     scales: Mapping[str, int]
-    lookup_low: int
-    lookup_high: int
 
     def values(self) -> tuple[Mapping[str, NDArray[np.float64]], ...]:
         """Integers times scale, in double precision."""
@@ -61,8 +58,11 @@ class Run:
         )
 
 
-def ends(samples: Sequence[Sample]) -> tuple[Ends, ...]:
-    """The calibrated range of each input, widened for floats. Raises MalformedError for data that calibrate nothing."""
+def ends(samples: Sequence[Sample], *, margin: float = MARGIN) -> tuple[Ends, ...]:
+    """The calibrated range of each input, widened for floats by ``margin`` of it at both ends.
+
+    Raises MalformedError for data that calibrate nothing.
+    """
     import numpy as np
 
     if not samples:
@@ -79,8 +79,8 @@ def ends(samples: Sequence[Sample]) -> tuple[Ends, ...]:
                 raise MalformedError(f"calibration: sample {index}, input {name!r} holds a value that is not finite")
             arrays.append(sample[name].astype(np.float64))
         low, high = float(min(a.min() for a in arrays)), float(max(a.max() for a in arrays))
-        margin = MARGIN * (high - low) if first.dtype.kind == "f" else 0.0
-        found.append(Ends(name=name, dtype=first.dtype.name, shape=first.shape, low=low - margin, high=high + margin))
+        more = margin * (high - low) if first.dtype.kind == "f" else 0.0
+        found.append(Ends(name=name, dtype=first.dtype.name, shape=first.shape, low=low - more, high=high + more))
     return tuple(found)
 
 
@@ -108,14 +108,13 @@ class Trial:
             for (name, shape), bits in zip(self.outputs.items(), settings.output_scales, strict=True)
         ]
         steps.compile_circuit(self.child, self.program, settings)
-        integers, extremes = [], [0]
+        integers = []
         for sample in samples:
             given = {spec.name: quantise(Tensor.from_array(sample[spec.name]), spec) for spec in specs}
             witness = steps.witness(self.child, specs, results, given)
             integers.append({name: tensor.array().astype(np.int64) for name, tensor in witness.outputs.items()})
-            extremes += _lookup_extremes(self.child)
         scales = dict(zip(self.outputs, settings.output_scales, strict=True))
-        return Run(integers=tuple(integers), scales=scales, lookup_low=min(extremes), lookup_high=max(extremes))
+        return Run(integers=tuple(integers), scales=scales)
 
     def succeeds(self, settings: EzklSettings, samples: Sequence[Sample]) -> bool:
         """Whether every sample can be run with these digits; MalformedError: they cannot even hold an input."""
@@ -124,9 +123,3 @@ class Trial:
         except (UnsupportedError, MalformedError):
             return False
         return True
-
-
-def _lookup_extremes(child: Child) -> tuple[int, int]:
-    """From the witness that ezkl has just written; it holds integers beyond what our strict reader takes."""
-    document = json.loads(child.read("witness.json"))
-    return int(document["min_lookup_inputs"]), int(document["max_lookup_inputs"])

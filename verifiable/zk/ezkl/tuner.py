@@ -20,6 +20,7 @@ from verifiable.zk.circuit import Visibility
 from verifiable.zk.ezkl import search, trial
 from verifiable.zk.ezkl.candidates import Candidate, Choice, Search, candidate, candidates, confirmed
 from verifiable.zk.ezkl.cost import Cost, Layout, predict
+from verifiable.zk.ezkl.drift import analyse
 from verifiable.zk.ezkl.explanation import explain, unsatisfied
 from verifiable.zk.ezkl.parameters import EzklParameters, check_visibility
 from verifiable.zk.ezkl.process import job
@@ -83,19 +84,27 @@ def tune(
     limits = limits or Limits()
     if max_error is not None and not 0 <= max_error < float("inf"):
         raise MalformedError(f"the allowed error {max_error!r} is not a number from 0 upwards")
-    analysis = _analyse(program)
-    inputs = _ordered(trial.ends(calibration), analysis)
+    analysis = analyse(program)
+    ends = _ordered(trial.ends(calibration), analysis)
     _check_outputs(float_outputs, len(calibration), analysis)
     with job(limits=limits, progress=progress) as child:
-        state = Search(
-            layouts=Layouts(child=child, program=program, visibility=visibility),
-            trial=Trial(
-                child=child, program=program, inputs=inputs, outputs={n: analysis.values[n].shape for n in analysis.outputs}
-            ),
-            analysis=analysis, samples=calibration, expected=float_outputs, allowed=_allowed(float_outputs, max_error),
-            max_error=max_error, max_logrows=max_logrows, limits=limits, probes=_probes(float_outputs),
-        )  # fmt: skip
+
+        def begin(inputs: tuple[Ends, ...]) -> Search:
+            return Search(
+                layouts=Layouts(child=child, program=program, visibility=visibility),
+                trial=Trial(
+                    child=child, program=program, inputs=inputs, outputs={n: analysis.values[n].shape for n in analysis.outputs}
+                ),
+                analysis=analysis, samples=calibration, expected=float_outputs, allowed=_allowed(float_outputs, max_error),
+                max_error=max_error, max_logrows=max_logrows, limits=limits, probes=_probes(float_outputs),
+            )  # fmt: skip
+
+        state = begin(ends)
         found = candidates(state)
+        if not found and state.outside:
+            # Widening the calibrated range took a function out of its domain: the circuit admits what was calibrated, no more.
+            state = begin(_ordered(trial.ends(calibration, margin=0.0), analysis))
+            found = candidates(state)
         if not found:
             raise unsatisfied(state)
         return _decide(state, found)
@@ -131,17 +140,6 @@ def _tuning(state: Search, choice: Choice, candidates: Sequence[Candidate]) -> T
         explanation=explain(state, choice, candidates),
         predicted=predict(Layout.of(settings), choice.parameters.logrows),
     )
-
-
-def _analyse(program: bytes) -> Analysis:
-    from verifiable.model.analysis import analyse
-    from verifiable.model.onnx_file import Model, parse_proto
-    from verifiable.model.shapes import bind
-
-    shapes, _ = bind(Model.parse(program).inputs, {})
-    proto = parse_proto(program)
-    opset = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
-    return analyse(proto.graph, opset, shapes)
 
 
 def _ordered(found: tuple[Ends, ...], analysis: Analysis) -> tuple[Ends, ...]:

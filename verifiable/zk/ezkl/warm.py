@@ -28,12 +28,16 @@ class WarmChild:
         self._cached: dict[str, int] = {}
         self._owner = os.getpid()
 
-    def use(self, question: Callable[[Child], Any]) -> Any:
-        """``question(child)`` under the lock; within it :meth:`keep`, :meth:`kept` and :meth:`adopt` may be used."""
+    def use(self, question: Callable[[Child], Any], *, seconds: float) -> Any:
+        """``question(child)`` under the lock; within it :meth:`keep`, :meth:`kept` and :meth:`adopt` may be used.
+
+        After ``seconds`` the child is ended and FatalStateError raised, so that others get their turn.
+        """
         if self._owner != os.getpid():  # after a fork: the lock may be held for ever, and the pipes are the parent's to talk on
             self._lock, self._child, self._cached, self._owner = threading.Lock(), None, {}, os.getpid()
         with self._lock:
             child = self._living()
+            child.allow(seconds)
             try:
                 return question(child)
             except (Error, Refusal):
