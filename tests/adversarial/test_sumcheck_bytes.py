@@ -232,6 +232,43 @@ def test_each_absorbed_item_changes_every_later_challenge(monkeypatch: pytest.Mo
             assert (before != after) == (at > i), (label, events[at][1])
 
 
+#: By what is absorbed, a program whose proofs have it.
+LABELS = dict.fromkeys(
+    (
+        *("header", "circuit", "weights", "input name", "input shape", "input", "output name", "output shape", "output"),
+        *("trace root", "logup round", "logup children", "logup values", "maximum"),
+        *("bias", "conv round", "conv values", "select round", "select value"),
+        *("trace round", "trace value", "weights round", "weights value"),
+        *("opening root", "opening size", "opening point", "opening value"),
+        *("opening combinations", "opening columns", "opening nodes"),
+    ),
+    "largest",
+) | {
+    "dense round": "mlp", "dense values": "mlp", "scale round": "scaled", "scale values": "scaled",
+    "combine": "residual", "concat": "moved",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_prover_that_leaves_something_out_of_its_transcript_is_refused(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Could it be left out, a prover would choose it after the challenges: the weak Fiat-Shamir attack, item by item."""
+    name = LABELS[label]
+    structure, statement, true = proved(name)
+    absorb = Transcript.absorb
+    with monkeypatch.context() as patch:
+        patch.setattr(Transcript, "absorb", lambda self, what, data: None if what == label else absorb(self, what, data))
+        proof = Prover(programs.ALL[name](0), CIRCUIT).prove(statement.inputs).proof
+        verify(structure, statement, proof)  # where nobody absorbs it
+    assert proof != true
+    with pytest.raises(Error):
+        verify(structure, statement, proof)
+
+
+def test_there_is_nothing_else_to_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [proved(name) for name in programs.ALL]
+    assert {event[1] for case in cases for event in events_of(case, monkeypatch) if event[0] == "absorb"} == set(LABELS)
+
+
 # -- two implementations --------------------------------------------------------------------------------------------------
 
 _PROVE = """if True:

@@ -35,11 +35,24 @@ def test_a_command_that_is_told_to_stop_leaves_nothing(made: Made, tmp_path: Pat
     scratch.mkdir()
     process = subprocess.Popen(
         [
-            *COMMAND, "compile", str(made.model), "--calibration", str(made.calibration),
-            "--system", "ezkl", "--srs", "dev-insecure", "-o", "out",
-        ],  # fmt: skip
-        cwd=tmp_path, env={**os.environ, "TMPDIR": str(scratch)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+            *COMMAND,
+            "compile",
+            str(made.model),
+            "--calibration",
+            str(made.calibration),
+            "--system",
+            "ezkl",
+            "--srs",
+            "dev-insecure",
+            "-o",
+            "out",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 60
     while not list(scratch.glob("verifiable-ezkl-*/*")):
         assert process.poll() is None

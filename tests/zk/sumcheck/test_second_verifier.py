@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verifier, and another that was written from the document alone, are of one mind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.zk.sumcheck import programs
+from tests.zk.sumcheck.second_verifier import Refused, Second
+from verifiable.errors import Error
+from verifiable.zk.sumcheck.prover import Prover
+from verifiable.zk.sumcheck.structure import Structure
+from verifiable.zk.sumcheck.verifier import Statement, verify
+
+CIRCUIT = bytes(range(32))
+
+
+def second(structure: Structure, statement: Statement, proof: bytes) -> None:
+    Second(structure, statement.inputs, statement.outputs).verify(statement.circuit, statement.weights, proof)
+
+
+def made(name: str, samples: int) -> tuple[Structure, Statement, bytes]:
+    program = programs.ALL[name](0)
+    prover, given = Prover(program, CIRCUIT), programs.inputs(program, samples)
+    found = prover.prove(given)
+    statement = Statement(circuit=CIRCUIT, weights=prover.weights.root, inputs=given, outputs=found.outputs)
+    return prover.structure, statement, found.proof
+
+
+@pytest.mark.parametrize("samples", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", programs.ALL)
+def test_both_accept_a_true_statement_and_refuse_a_false_one(name: str, samples: int) -> None:
+    structure, statement, proof = made(name, samples)
+    second(structure, statement, proof)
+    output, value = next(iter(statement.outputs.items()))
+    false = replace(statement, outputs={**statement.outputs, output: value + 1})
+    with pytest.raises(Refused):
+        second(structure, false, proof)
+
+
+def test_both_refuse_the_same_bytes() -> None:
+    structure, statement, proof = made("residual", 1)
+    rng = np.random.default_rng(0)
+    for place in [0, 24, *rng.integers(25, len(proof), 12).tolist(), len(proof) - 1]:
+        broken = bytearray(proof)
+        broken[place] ^= 1
+        with pytest.raises(Refused):
+            second(structure, statement, bytes(broken))
+        with pytest.raises(Error):
+            verify(structure, statement, bytes(broken))
+    with pytest.raises(Refused):
+        second(structure, statement, proof + b"\0")
