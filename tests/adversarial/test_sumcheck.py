@@ -265,7 +265,7 @@ def with_other_weights(change: Callable[[np.ndarray], None]) -> Prover:
     """A prover whose whole argument is for changed weights."""
     table = HONEST.weights.table.copy()
     change(table)
-    forged = commit_prover.commit(table)
+    forged = commit_prover.commit(table, HONEST.weights.used)
 
     class Other(Prover):
         def step(self, number: int, tensors: Any) -> Any:

@@ -45,9 +45,11 @@ def opening(committed: Committed, point: list[Ext], value: Ext, state: bytes = b
     return writer.getvalue()
 
 
-def check(root: bytes, point: list[Ext], value: Ext, data: bytes, state: bytes = b"before") -> Transcript:
+def check(
+    root: bytes, point: list[Ext], value: Ext, data: bytes, state: bytes = b"before", used: int | None = None
+) -> Transcript:
     reader = Reader(data, transcript(state))
-    commitment.check(root, len(point), point, value, reader)
+    commitment.check(root, len(point), point, value, reader, used=used or 1 << len(point))
     reader.done()
     return reader.transcript
 
@@ -75,16 +77,18 @@ NOT_UNDER_ROOT = "the columns are not those under the root"
 # -- what holds -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 12), st.integers(0, 2**32), st.booleans())
 def test_an_honest_opening_holds(log_size: int, seed: int, keep: bool) -> None:
     table, point = table_of(log_size, seed), point_of(log_size, seed + 1)
     table[:: 1 + seed % 7] = seed % 3 * (P - 1) // 2  # zeros and p - 1 among them
-    committed = commit_prover.commit(table, keep=keep)
+    used = 1 + seed // 7 % len(table)
+    table[used:] = 0
+    committed = commit_prover.commit(table, used, keep=keep)
     value = field.evaluate(table, point)
     data = opening(committed, point, value)
-    check(committed.root, point, value, data)
-    assert data == opening(commit_prover.commit(table, keep=not keep), point, value)
+    check(committed.root, point, value, data, used=used)
+    assert data == opening(commit_prover.commit(table, used, keep=not keep), point, value)
     assert data == opening(commit_prover.forget(committed), point, value)
 
 
@@ -119,7 +123,61 @@ def test_a_table_that_is_no_power_of_two_is_refused(size: int) -> None:
 @pytest.mark.parametrize("log_size", [-1, 29, 2**40])
 def test_a_hostile_size_is_refused_before_anything_is_allocated(log_size: int) -> None:
     with pytest.raises(MalformedError, match="not within"):
-        commitment.shape(log_size)
+        commitment.shape(log_size, 1)
+
+
+@pytest.mark.parametrize("used", [-1, 0, 513, 2**40])
+def test_a_hostile_number_of_used_elements_is_refused(used: int) -> None:
+    with pytest.raises(MalformedError, match="not within"):
+        commitment.shape(9, used)
+
+
+# -- rows that are zero by definition -------------------------------------------------------------------------------------
+
+
+USED = 427  # of 512: 14 of 16 rows, the last in part
+
+
+@pytest.fixture(scope="module")
+def shorter() -> Honest:
+    table, point = table_of(N), point_of(N)
+    table[USED:] = 0
+    committed = commit_prover.commit(table, USED)
+    value = tables.evaluate(table, point)
+    return committed, point, value, opening(committed, point, value)
+
+
+def test_rows_beyond_the_used_ones_take_no_room(shorter: Honest) -> None:
+    committed, point, value, data = shorter
+    check(committed.root, point, value, data, used=USED)
+    indices, _, _ = parts(shorter, USED)
+    assert len(data) == 32 * COLS + 8 * 14 * len(indices) + 32 * len(commitment.missing_nodes(indices, 7))
+    assert committed.root != commit_prover.commit(committed.table).root
+
+
+def test_elements_beyond_the_used_ones_must_be_zero(shorter: Honest) -> None:
+    table = shorter[0].table.copy()
+    table[USED] = 1
+    with pytest.raises(MalformedError, match="from 427 on is not zero"):
+        commit_prover.commit(table, USED)
+
+
+def test_a_value_that_counts_rows_beyond_the_used_ones_is_refused(shorter: Honest) -> None:
+    """A prover whose table goes on after the rows that it committed to: what lies there cannot enter a value."""
+    committed, point, _, _ = shorter
+    longer = committed.table.copy()
+    longer[14 * COLS] = 1
+    value = tables.evaluate(longer, point)
+    data = opening(dataclasses.replace(committed, table=longer), point, value)
+    with pytest.raises(ProofError, match="does not evaluate"):
+        check(committed.root, point, value, data, used=USED)
+
+
+@pytest.mark.parametrize("used", [USED - 1, USED + 1, USED + COLS, 512])
+def test_the_number_of_used_elements_is_the_verifiers(shorter: Honest, used: int) -> None:
+    committed, point, value, data = shorter
+    with pytest.raises(Error):
+        check(committed.root, point, value, data, used=used)
 
 
 # -- a false statement ----------------------------------------------------------------------------------------------------
@@ -215,17 +273,17 @@ def test_a_root_of_another_length(honest: Honest, change: Callable[[bytes], byte
 def test_a_point_of_another_length(honest: Honest) -> None:
     committed, point, value, data = honest
     with pytest.raises(MalformedError, match="coordinates"):
-        commitment.check(committed.root, N, point[1:], value, Reader(data, transcript()))
+        commitment.check(committed.root, N, point[1:], value, Reader(data, transcript()), used=1 << N)
 
 
 # -- a false opening ------------------------------------------------------------------------------------------------------
 
 
-def parts(honest: Honest) -> tuple[list[int], int, int]:
+def parts(honest: Honest, used: int = 1 << N) -> tuple[list[int], int, int]:
     """The opened indices, and where columns and nodes begin."""
     committed, point, value, data = honest
     state = transcript()
-    commitment.begin(state, committed.root, point, value)
+    commitment.begin(state, committed.root, used, point, value)
     state.absorb("opening combinations", data[: 32 * COLS])
     indices = commitment.draw_columns(state, 5)
     return indices, 32 * COLS, 32 * COLS + 8 * ROWS * len(indices)
@@ -343,10 +401,15 @@ def commit_to_words(table: Array, words: Array) -> Committed:
     for coset in range(4):
         ordered = words[:, coset::4][:, field.bit_reversal(cols)]
         encoded.append(np.ascontiguousarray(ordered.reshape(-1, 8, cols).transpose(0, 2, 1)))
-        coding.hash_columns(encoded[-1], coset, leaves)
+        coding.hash_columns(encoded[-1], ROWS, coset, leaves)
     levels = coding.tree(leaves)
     return Committed(
-        root=levels[-1].tobytes(), log_size=len(table).bit_length() - 1, table=table, levels=levels, encoded=tuple(encoded)
+        root=levels[-1].tobytes(),
+        log_size=len(table).bit_length() - 1,
+        used=len(table),
+        table=table,
+        levels=levels,
+        encoded=tuple(encoded),
     )
 
 
@@ -438,7 +501,7 @@ def challenges(
     root: bytes, point: list[Ext], value: Ext, combinations: bytes, state: bytes = b"before"
 ) -> tuple[list[Ext], list[int]]:
     reader = Reader(combinations, transcript(state))
-    proximity = commitment.begin(reader.transcript, root, point, value)
+    proximity = commitment.begin(reader.transcript, root, 1 << N, point, value)
     reader.array("opening combinations", 2, COLS, 2)
     return proximity, commitment.draw_columns(reader.transcript, 5)
 

@@ -28,10 +28,10 @@ def error(queries: int, log_cols: int, log_blowup: int = 2) -> Fraction:
     return opening_error(log_blowup=log_blowup, queries=queries, log_cols=log_cols)
 
 
-@pytest.mark.parametrize("log_size", range(len(commitment.LOG_COLS)))
+@pytest.mark.parametrize("log_size", range(commitment.MAX_LOG_SIZE + 1))
 def test_every_shape_has_its_bits(log_size: int) -> None:
-    log_rows, log_cols = commitment.shape(log_size)
-    assert log_rows + log_cols == log_size
+    rows, log_cols = commitment.shape(log_size, 1 << log_size)
+    assert rows << log_cols == 1 << log_size
     assert whole_bits(error(QUERIES, log_cols, LOG_BLOWUP)) >= OPENING_BITS
 
 
@@ -71,10 +71,18 @@ def test_bits_are_rounded_down_exactly() -> None:
             whole_bits(chance)
 
 
-@pytest.mark.parametrize("log_size", range(len(commitment.LOG_COLS)))
-def test_the_shapes_are_the_shortest(log_size: int) -> None:
-    best = min(range(log_size + 1), key=lambda k: (commitment.expected_size(log_size - k, k), -k))
-    assert commitment.LOG_COLS[log_size] == best
+@pytest.mark.parametrize("used", [n for _, least in commitment.LEAST_USED for n in (least - 1, least)])
+def test_the_shapes_are_the_shortest(used: int) -> None:
+    log_size = (used - 1).bit_length()
+    best = min(range(log_size + 1), key=lambda k: commitment.expected_size(used / 2**k, k))
+    assert commitment.shape(log_size, used) == (-(-used // 2**best), best)
+
+
+@pytest.mark.parametrize("used", [1, 5, 401, 430, 17_088, 133_264, 6_824_200, 2**28])
+def test_only_the_rows_in_use_are_committed(used: int) -> None:
+    for log_size in {(used - 1).bit_length(), 28}:
+        rows, log_cols = commitment.shape(log_size, used)
+        assert (rows - 1) << log_cols < used <= rows << log_cols <= 1 << log_size
 
 
 # -- the whole proof ------------------------------------------------------------------------------------------------------
@@ -146,7 +154,7 @@ def test_how_large_a_proof_keeps_the_promise() -> None:
     """Each row of the table argument has a cell of its own in T, and is the largest part; some 2^26 cells are the end."""
 
     def bits(log_size: int, width: int) -> int:
-        opening = opening_error(log_cols=commitment.shape(log_size)[1], log_blowup=LOG_BLOWUP, queries=QUERIES)
+        opening = opening_error(log_cols=commitment.shape(log_size, 1 << log_size)[1], log_blowup=LOG_BLOWUP, queries=QUERIES)
         algebra = (width << log_size) + 30 * 31
         return whole_bits(2 * opening + Fraction(algebra, FIELD))
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from verifiable.model.program.ops import Combine, Conv, Dense, Maximum, Requantise, Scale, Transpose, sources
 from verifiable.zk.sumcheck import commitment, logup
-from verifiable.zk.sumcheck.layout import Layout, convolution
+from verifiable.zk.sumcheck.layout import Layout, Stack, convolution
 from verifiable.zk.sumcheck.soundness import FIELD, LOG_BLOWUP, QUERIES, opening_error, whole_bits
 from verifiable.zk.sumcheck.structure import Structure
 
@@ -63,10 +63,7 @@ def budget(layout: Layout) -> Budget:
     }
     return Budget(
         parts={name: Fraction(numerator, FIELD) for name, numerator in numerators.items()}
-        | {
-            f"{name} opening": _opening(size)
-            for name, size in (("trace", layout.trace.log_size), ("weights", layout.weights.log_size))
-        }
+        | {f"{name} opening": _opening(stack) for name, stack in (("trace", layout.trace), ("weights", layout.weights))}
     )
 
 
@@ -106,5 +103,5 @@ def _variables(layout: Layout, number: int) -> int:
     return sum(sum(layout.tensor_logs(source)) for source in sources(op))
 
 
-def _opening(log_size: int) -> Fraction:
-    return opening_error(log_cols=commitment.shape(log_size)[1], log_blowup=LOG_BLOWUP, queries=QUERIES)
+def _opening(stack: Stack) -> Fraction:
+    return opening_error(log_cols=commitment.shape(stack.log_size, stack.used)[1], log_blowup=LOG_BLOWUP, queries=QUERIES)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heavy half of a commitment: Reed-Solomon encoding of all rows, and the hash tree over the columns, on all processors.
 
-An encoded coset is one array (groups, cols, lanes) of F: row ``lanes * group + lane``, position ``blowup * i + coset`` of its
-code word, where i is the second index with its bits reversed. That is how the transform leaves it, and lanes of eight elements
-are the blocks of SHA-256.
+An encoded coset is one array (groups, cols, 8) of F: row ``8 * group + lane``, position ``blowup * i + coset`` of its code word,
+where i is the second index with its bits reversed. That is how the transform leaves it, and lanes of eight elements are the
+blocks of SHA-256. Rows beyond the matrix, up to a multiple of eight, are zero and not hashed.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork, and the pool would wait for them
 
 
-def _loops(rows: int, cols: int) -> Any:
-    """The vector loops, where the machine has them and the matrix fills their lanes."""
-    if not tables.COMPILED or rows % _LANES or cols % _MESSAGES:
+def _loops(cols: int) -> Any:
+    """The vector loops, where the machine has them and the columns fill their lanes."""
+    if not tables.COMPILED or cols % _MESSAGES:
         return None
     from verifiable.zk.sumcheck import native
 
@@ -52,16 +52,17 @@ def _loops(rows: int, cols: int) -> Any:
 
 
 def encode(matrix: Array, coset: int) -> Array:
-    """One coset of the code words of all rows, shape (groups, cols, lanes) as described above."""
+    """One coset of the code words of all rows, shape (groups, cols, 8) as described above."""
     rows, cols = matrix.shape
-    lanes = min(rows, _LANES)
+    groups = -(-rows // _LANES)
     shifts = field.powers(pow(field.root_of_unity(cols.bit_length() - 1 + LOG_BLOWUP), coset, field.P), cols)
-    if loops := _loops(rows, cols):
-        out = np.empty(rows * cols, np.uint64)
+    if loops := _loops(cols):
+        out = np.empty(groups * cols * _LANES, np.uint64)
         loops.encode_coset(np.ascontiguousarray(matrix), shifts, _twiddles(cols), out)
-        return out.reshape(-1, cols, lanes)
-    values = field.ntt(field.mul(matrix, np.broadcast_to(shifts, matrix.shape)))[:, field.bit_reversal(cols)]
-    return np.ascontiguousarray(values.reshape(-1, lanes, cols).transpose(0, 2, 1))
+        return out.reshape(groups, cols, _LANES)
+    values = np.zeros((groups * _LANES, cols), np.uint64)
+    values[:rows] = field.ntt(field.mul(matrix, np.broadcast_to(shifts, matrix.shape)))[:, field.bit_reversal(cols)]
+    return np.ascontiguousarray(values.reshape(groups, _LANES, cols).transpose(0, 2, 1))
 
 
 @functools.cache
@@ -69,16 +70,16 @@ def _twiddles(cols: int) -> Array:
     return field.powers(field.root_of_unity(cols.bit_length() - 1), cols // 2)
 
 
-def hash_columns(encoded: Array, coset: int, leaves: Array) -> None:
+def hash_columns(encoded: Array, rows: int, coset: int, leaves: Array) -> None:
     """Write this coset's leaves, four words (32 bytes) each, to their places in ``leaves``, shape (COSETS * cols, 4)."""
-    groups, cols, lanes = encoded.shape
+    cols = encoded.shape[1]
     order = COSETS * field.bit_reversal(cols) + coset
-    if loops := _loops(groups * lanes, cols):
+    if loops := _loops(cols):
         work = np.empty(_SCRATCH, np.uint64)
-        loops.hash_messages(encoded.reshape(-1), cols, groups, cols * lanes, 0, order, work, leaves)
+        loops.hash_messages(encoded.reshape(-1), cols, rows, cols * _LANES, 0, order, work, leaves)
         return
     for column, place in enumerate(order):
-        leaves[place] = np.frombuffer(hash_leaf(field.encode(encoded[:, column])), np.uint64)
+        leaves[place] = np.frombuffer(hash_leaf(field.encode(encoded[:, column].ravel()[:rows])), np.uint64)
 
 
 def tree(leaves: Array) -> tuple[Array, ...]:
@@ -92,8 +93,8 @@ def tree(leaves: Array) -> tuple[Array, ...]:
 def _parents(nodes: Array) -> Array:
     count = len(nodes) // 2
     out = np.empty((count, 4), np.uint64)
-    if loops := _loops(_LANES, count):
-        loops.hash_messages(nodes.reshape(-1), count, 1, 0, 1, np.arange(count), np.empty(_SCRATCH, np.uint64), out)
+    if loops := _loops(count):
+        loops.hash_messages(nodes.reshape(-1), count, 8, 0, 1, np.arange(count), np.empty(_SCRATCH, np.uint64), out)
         return out
     data = nodes.tobytes()
     for i in range(count):
@@ -101,7 +102,7 @@ def _parents(nodes: Array) -> Array:
     return out
 
 
-def columns(encoded: Array, indices: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+def columns(encoded: Array, rows: int, indices: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
     """The columns for these i of an encoded coset, shape (len(indices), rows)."""
     picked = encoded[:, field.bit_reversal(encoded.shape[1])[indices], :]
-    return picked.transpose(1, 0, 2).reshape(len(indices), -1)
+    return picked.transpose(1, 0, 2).reshape(len(indices), -1)[:, :rows]

@@ -22,31 +22,38 @@ KEEP_LIMIT = 1 << 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """A commitment and what opening it needs: the table, the tree's levels (leaves first), the encoding by cosets where it was
-    kept.
+    """A commitment and what opening it needs: the table, zero from element ``used`` on, the tree's levels (leaves first), the
+    encoding by cosets where it was kept.
 
     It serves any number of openings, and :func:`commit` recomputes it from the table alone.
     """
 
     root: bytes
     log_size: int
+    used: int
     table: Array
     levels: tuple[Array, ...]
     encoded: tuple[Array, ...]
 
 
-def commit(table: Array, *, keep: bool | None = None) -> Committed:
-    """Commit to 2^n elements of F. ``keep`` the encoding (four tables) for the openings; None: up to KEEP_LIMIT elements."""
+def commit(table: Array, used: int | None = None, *, keep: bool | None = None) -> Committed:
+    """Commit to 2^n elements of F, of which those from ``used`` on are zero (None: no such knowledge).
+
+    ``keep`` the encoding (four tables) for the openings; None: up to KEEP_LIMIT elements.
+    """
     log_size = len(table).bit_length() - 1
     if table.ndim != 1 or table.size == 0 or len(table) != 1 << log_size:
         raise MalformedError(f"commitment: a table of shape {table.shape} is not one of 2^n elements")
-    kept = COSETS * len(table) <= KEEP_LIMIT if keep is None else keep
-    matrix = _matrix(table)
+    used = len(table) if used is None else used
+    if table[used:].any():
+        raise MalformedError(f"commitment: an element from {used} on is not zero")
+    matrix = _matrix(table, used)
+    kept = COSETS * matrix.size <= KEEP_LIMIT if keep is None else keep
     leaves = np.empty((COSETS * matrix.shape[1], 4), np.uint64)
 
     def encode_and_hash(coset: int) -> Array | None:
         encoded = coding.encode(matrix, coset)
-        coding.hash_columns(encoded, coset, leaves)
+        coding.hash_columns(encoded, len(matrix), coset, leaves)
         return encoded if kept else None
 
     encoded = coding.in_parallel(encode_and_hash, range(COSETS))
@@ -54,6 +61,7 @@ def commit(table: Array, *, keep: bool | None = None) -> Committed:
     return Committed(
         root=levels[-1].tobytes(),
         log_size=log_size,
+        used=used,
         table=table,
         levels=levels,
         encoded=tuple(e for e in encoded if e is not None),
@@ -67,10 +75,10 @@ def forget(committed: Committed) -> Committed:
 
 def open(committed: Committed, point: Sequence[Ext], value: Ext, writer: Writer) -> None:  # noqa: A001 - the scheme's own word
     """Write the opening at ``point``, whose value the caller knows; a false value gives an opening that does not hold."""
-    log_rows, log_cols = shape(committed.log_size)
-    matrix = _matrix(committed.table)
-    proximity = begin(writer.transcript, committed.root, point, value)
-    weights = (tables.eq_table(point[:log_rows]), field.ext_array(proximity))
+    rows, log_cols = shape(committed.log_size, committed.used)
+    matrix = _matrix(committed.table, committed.used)
+    proximity = begin(writer.transcript, committed.root, committed.used, point, value)
+    weights = (tables.eq_table(point[: committed.log_size - log_cols])[:rows], field.ext_array(proximity))
     writer.array("opening combinations", np.stack([tables.combine_rows(matrix, w) for w in weights]))
     indices = draw_columns(writer.transcript, log_cols)
     writer.array("opening columns", _columns(committed, matrix, np.array(indices)))
@@ -78,8 +86,9 @@ def open(committed: Committed, point: Sequence[Ext], value: Ext, writer: Writer)
     writer.data("opening nodes", b"".join(committed.levels[level][i].tobytes() for level, i in missing))
 
 
-def _matrix(table: Array) -> Array:
-    return table.reshape(1 << shape(len(table).bit_length() - 1)[0], -1)
+def _matrix(table: Array, used: int) -> Array:
+    rows, log_cols = shape(len(table).bit_length() - 1, used)
+    return table.reshape(-1, 1 << log_cols)[:rows]
 
 
 def _columns(committed: Committed, matrix: Array, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Array:
@@ -90,7 +99,7 @@ def _columns(committed: Committed, matrix: Array, indices: np.ndarray[tuple[int]
         mine = indices % COSETS == coset
         if mine.any():
             encoded = committed.encoded[coset] if committed.encoded else coding.encode(matrix, coset)
-            out[mine] = coding.columns(encoded, indices[mine] // COSETS)
+            out[mine] = coding.columns(encoded, len(matrix), indices[mine] // COSETS)
 
     coding.in_parallel(pick, range(COSETS))
     return out

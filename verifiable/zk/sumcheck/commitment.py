@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checking an opening of a committed multilinear table: Ligero's matrix, Reed-Solomon rows, a SHA-256 tree over the columns.
 
-A table of 2^n elements of F is a matrix of rows x cols, row-major, cols for the last variables. Row i holds the coefficients of a
-polynomial; position j of its code word is the value at w^j, w = 7^((p - 1) / 4 cols). Leaf j of the tree is ``SHA-256(0x00 ·
-column j, little-endian)``, a node ``SHA-256(0x01 · left · right)``. An opening at (z_row, z_col) is
+A table of 2^n elements of F is row-major in rows of cols elements, cols for the last variables. Only its first ``used`` elements
+hold anything; so the committed matrix has the ``rows`` = ceil(used / cols) rows with these, and all further rows are zero by
+definition: they have no code words, no place in a column, and no term in any sum below. Both sides take n and ``used`` from the
+public layout, never from a proof. Row i holds the coefficients of a polynomial; position j of its code word is the value at w^j,
+w = 7^((p - 1) / 4 cols). Leaf j of the tree is ``SHA-256(0x00 · column j, little-endian)``, a node ``SHA-256(0x01 · left ·
+right)``. An opening at (z_row, z_col) is
 
-1. u = sum_i eq(z_row, i) row_i and v = sum_i rho_i row_i, cols elements of E each, rho drawn after the root;
+1. u = sum_i eq(z_row, i) row_i and v = sum_i rho_i row_i over i < rows, cols elements of E each, rho drawn after the root;
 2. the columns at the distinct drawn indices, ascending;
 3. the tree nodes that those columns leave open, from the leaves up, left to right.
 
@@ -29,36 +32,44 @@ from verifiable.zk.sumcheck.reader import Reader
 from verifiable.zk.sumcheck.soundness import LOG_BLOWUP, QUERIES
 from verifiable.zk.sumcheck.transcript import Transcript
 
-#: log_cols by log_size: the shape of least :func:`expected_size`, written down because both sides must agree on it everywhere.
-LOG_COLS = (0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6, 7, 8, 9, 9, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15, 16, 16, 17)
+#: (log_cols, the least ``used`` that has it): where :func:`expected_size` is least, written down because both sides must agree
+#: on it everywhere. Below the first, a row is one element.
+LEAST_USED = (
+    (5, 402), (6, 530), (7, 1_032), (8, 2_332), (9, 6_164), (10, 18_875), (11, 64_660), (12, 237_866), (13, 911_035),
+    (14, 3_564_614), (15, 14_100_958), (16, 56_090_620), (17, 223_738_061),
+)  # fmt: skip
+MAX_LOG_SIZE = 28
 _DIGEST = 32
 
 
-def shape(log_size: int) -> tuple[int, int]:
-    """(log_rows, log_cols) of a table of 2^log_size elements. Raises MalformedError above 2^28."""
-    if not 0 <= log_size < len(LOG_COLS):
-        raise MalformedError(f"commitment: a table of 2^{log_size} elements is not within 1 to 2^{len(LOG_COLS) - 1}")
-    return log_size - LOG_COLS[log_size], LOG_COLS[log_size]
+def shape(log_size: int, used: int) -> tuple[int, int]:
+    """(rows, log_cols) of a table of 2^log_size elements, zero from element ``used`` on. Raises MalformedError above 2^28."""
+    if not 0 <= log_size <= MAX_LOG_SIZE:
+        raise MalformedError(f"commitment: a table of 2^{log_size} elements is not within 1 to 2^{MAX_LOG_SIZE}")
+    if not 1 <= used <= 1 << log_size:
+        raise MalformedError(f"commitment: {used} used elements are not within 1 to 2^{log_size}")
+    log_cols = max((k for k, least in LEAST_USED if least <= used), default=0)
+    return -(-used >> log_cols), log_cols
 
 
-def expected_size(log_rows: int, log_cols: int) -> float:
+def expected_size(rows: float, log_cols: int) -> float:
     """Bytes of an opening, on average: u, v, the distinct columns, and about log2(leaves / columns) + 0.5 nodes per column.
 
-    The last term is the usual estimate for the siblings of a random set of leaves; it chose LOG_COLS, nothing else relies on it.
+    The last term is the usual estimate for the siblings of a random set of leaves; it chose LEAST_USED and serves nothing else.
     """
     leaves = 2.0 ** (log_cols + LOG_BLOWUP)
     distinct = leaves * (1 - (1 - 1 / leaves) ** QUERIES)
     nodes = distinct * max(0.0, math.log2(leaves / distinct) + 0.5)
-    return float(2 * 16 * 2**log_cols + 8 * 2**log_rows * distinct + _DIGEST * nodes)
+    return float(2 * 16 * 2**log_cols + 8 * rows * distinct + _DIGEST * nodes)
 
 
-def begin(transcript: Transcript, root: bytes, point: Sequence[Ext], value: Ext) -> list[Ext]:
+def begin(transcript: Transcript, root: bytes, used: int, point: Sequence[Ext], value: Ext) -> list[Ext]:
     """Bind the statement of an opening and draw the proximity coefficients, one per row. Both sides start with this."""
     transcript.absorb("opening root", root)
-    transcript.absorb("opening size", len(point).to_bytes(8, "little"))
+    transcript.absorb("opening size", len(point).to_bytes(8, "little") + used.to_bytes(8, "little"))
     transcript.absorb_scalars("opening point", *point)
     transcript.absorb_scalars("opening value", value)
-    return transcript.challenges("opening rows", 1 << shape(len(point))[0])
+    return transcript.challenges("opening rows", shape(len(point), used)[0])
 
 
 def draw_columns(transcript: Transcript, log_cols: int) -> list[int]:
@@ -77,27 +88,29 @@ def missing_nodes(indices: Sequence[int], depth: int) -> list[tuple[int, int]]:
     return missing
 
 
-def check(root: bytes, log_size: int, point: Sequence[Ext], value: Ext, reader: Reader) -> None:
+def check(root: bytes, log_size: int, point: Sequence[Ext], value: Ext, reader: Reader, *, used: int) -> None:
     """Return if the table of 2^log_size elements behind ``root`` has the multilinear extension ``value`` at ``point``.
 
+    ``used``: how many elements, from the first, are committed to; the others are zero. The layout says so, no message does.
     The caller absorbs the root before the challenges that the point is made of; the whole statement is absorbed here again.
     Raises MalformedError for bytes that no prover writes, ProofError for an opening that does not hold.
     """
     if len(root) != _DIGEST or len(point) != log_size:
         raise MalformedError(f"opening: a root of {len(root)} bytes, {len(point)} coordinates for a table of 2^{log_size}")
-    log_rows, log_cols = shape(log_size)
+    rows, log_cols = shape(log_size, used)
+    high, low = point[: log_size - log_cols], point[log_size - log_cols :]
     # 1. the combinations, and the value that they say
-    proximity = begin(reader.transcript, root, point, value)
+    proximity = begin(reader.transcript, root, used, point, value)
     combinations = reader.array("opening combinations", 2, 1 << log_cols, 2)
-    if field.dot_ext(combinations[0], field.eq_table(point[log_rows:])) != value:
+    if field.dot_ext(combinations[0], field.eq_table(low)) != value:
         raise ProofError("opening: the row combination does not evaluate to the claimed value")
     # 2. the columns, and the tree over them
     indices = draw_columns(reader.transcript, log_cols)
-    columns = reader.array("opening columns", len(indices), 1 << log_rows)
+    columns = reader.array("opening columns", len(indices), rows)
     _check_tree(root, indices, columns, log_cols + LOG_BLOWUP, reader)
     # 3. the columns' own combinations are the code words of 1
     code = _encode_at(combinations, indices, log_cols)
-    weights = {"evaluation": field.eq_table(point[:log_rows]), "proximity": field.ext_array(proximity)}
+    weights = {"evaluation": field.eq_table(high)[:rows], "proximity": field.ext_array(proximity)}
     for word, (name, coefficients) in zip(code, weights.items(), strict=True):
         if not np.array_equal(word, field.combine_rows(columns.T, coefficients)):
             raise ProofError(f"opening: the {name} combination is not that of the committed columns")

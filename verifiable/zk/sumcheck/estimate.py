@@ -46,13 +46,14 @@ class SumcheckCost:
 def estimate(structure: Structure, *, samples: int = 1) -> SumcheckCost:
     """Raises MalformedError for a number of samples that is none."""
     layout = Layout.of(structure, samples)
-    weights, leaves = 1 << layout.weights.log_size, sum(1 << leaf.block.log_size for leaf in layout.leaves)
-    openings = sum(commitment.expected_size(*commitment.shape(stack.log_size)) for stack in (layout.trace, layout.weights))
+    weights, leaves = layout.weights.used, sum(1 << leaf.block.log_size for leaf in layout.leaves)
+    shapes = [commitment.shape(stack.log_size, stack.used) for stack in (layout.trace, layout.weights)]
+    openings = sum(commitment.expected_size(rows, log_cols) for rows, log_cols in shapes)
     return SumcheckCost(
         seconds=_SECONDS[0] + _SECONDS[1] * weights + _SECONDS[2] * leaves,
         memory=int(_MEMORY[0] + _MEMORY[1] * weights + _MEMORY[2] * leaves),
         proof_size=int(openings) + _MESSAGES,
-        committed=weights + (1 << layout.trace.log_size),
+        committed=weights + layout.trace.used,
         looked_up=leaves,
     )
 

@@ -45,6 +45,12 @@ class Stack:
         log_size, offsets = logup.stack([size for _, size in ordered])
         return cls(log_size=log_size, blocks={key: (size, offset) for (key, size), offset in zip(ordered, offsets, strict=True)})
 
+    @property
+    def used(self) -> int:
+        """Elements up to the end of the last block; those beyond are zero by definition."""
+        size, offset = max(self.blocks.values(), key=lambda block: block[1])
+        return offset + (1 << size)
+
     def slice(self, key: Key) -> slice:
         """The block's elements."""
         size, offset = self.blocks[key]

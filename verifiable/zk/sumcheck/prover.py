@@ -89,7 +89,7 @@ class Prover:
         writer.unabsorbed(start)
         columns = self.columns(layout, tensors)
         multiplicities = self.multiplicities(layout, columns)
-        trace = commit_prover.commit(self.trace(layout, columns, tensors, multiplicities))
+        trace = commit_prover.commit(self.trace(layout, columns, tensors, multiplicities), layout.trace.used)
         writer.data("trace root", trace.root)
         watch("proving the lookups", 0.3)
         walk = Walk(layout, _Prover(layout, writer, tensors, self))

@@ -23,7 +23,8 @@ def opening_error(*, log_cols: int, log_blowup: int, queries: int) -> Fraction:
 
     Let k = 2^log_cols be the code's dimension, n = 2^(log_cols + log_blowup) its length, R = k / n its rate, d = n - k + 1 its
     distance, and e = floor((n - k) / 2) the largest number of errors with a unique decoding. Let the committed matrix be fixed
-    (SHA-256 binds it), its rows words over F.
+    (SHA-256 binds it), its rows words over F. Rows that the layout does not use
+    are the zero word by definition: they add nothing to u, v or a column, and the argument is about the rows in use.
 
     1. Proximity. If no n - e columns on which all rows are code words exist, a combination of the rows with independent uniform
        coefficients from E is within e errors of a code word with a chance of at most 2 n / |E|. ("Proximity Gaps for Reed-Solomon

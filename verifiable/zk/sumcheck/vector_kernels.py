@@ -21,6 +21,7 @@ from verifiable.zk.sumcheck.native import export
 LANES = 8  # rows that are transformed together; also the 64-byte block of SHA-256
 MESSAGES = 16
 _P = 0xFFFFFFFF00000001
+_0 = np.uint64(0)
 _WORDS = ir.VectorType(ir.IntType(64), LANES)
 _LONG = ir.VectorType(ir.IntType(64), MESSAGES)
 _SHORT = ir.VectorType(ir.IntType(32), MESSAGES)
@@ -117,15 +118,17 @@ def _butterfly(_typing: Any, _array: Any, _low: Any, _high: Any, _w: Any) -> Any
 def encode_coset(matrix, shifts, twiddles, out):
     """out[(g cols + i) 8 + lane] = the transform of row 8 g + lane, scaled by the shifts, at the reversed bits of i.
 
+    Rows beyond the last are zero.
     Decimation in frequency: natural order in, bit-reversed out; twiddles[k] = w^k for k < cols / 2.
     """
     rows, cols = matrix.shape
-    for group in range(rows // LANES):
+    for group in range((rows + LANES - 1) // LANES):
         base = group * cols * LANES
         for j0 in range(0, cols, LANES):
             for lane in range(LANES):
+                row = LANES * group + lane
                 for j in range(j0, j0 + LANES):
-                    out[base + LANES * j + lane] = matrix[LANES * group + lane, j]
+                    out[base + LANES * j + lane] = matrix[row, j] if row < rows else _0
             for j in range(j0, j0 + LANES):
                 _scale(out, base + LANES * j, shifts[j])
         half, step = cols // 2, 1
@@ -241,7 +244,6 @@ _CARRY, _VALUES, _BLOCK, _STATE = 0, 16, 144, 272
 #: Words of scratch space that :func:`hash_messages` needs.
 SCRATCH = 336
 _HALF = MESSAGES // 2  # words that hold one 32-bit word of every message
-_0 = np.uint64(0)
 _32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -263,11 +265,16 @@ def _words_from_values(work):
 
 
 @njit(inline="always")
-def _finish(work, bits):
-    """The last block: the byte that is still carried, 0x80, zeros, the length in bits."""
-    for k in range(8 * MESSAGES):
-        work[_VALUES + k] = np.uint64(0x80) if k < MESSAGES else _0
+def _end(work, tail):
+    """After the last ``tail`` < 8 words of every message: 0x80 and zeros."""
+    for k in range(tail * MESSAGES, 8 * MESSAGES):
+        work[_VALUES + k] = np.uint64(0x80) if k < (tail + 1) * MESSAGES else _0
     _words_from_values(work)
+
+
+@njit(inline="always")
+def _finish(work, bits):
+    """The last block, with the length in bits at its end, where zeros are."""
     for lane in range(_HALF):
         work[_BLOCK + 7 * MESSAGES + lane] = bits >> _32 << _32 | bits >> _32
         work[_BLOCK + 7 * MESSAGES + _HALF + lane] = (bits & _LOW) << _32 | bits & _LOW
@@ -282,21 +289,32 @@ def _digest_word(work, lane, k):
 
 
 @export("F1", "N", "N", "N", "U", "I1", "F1", "F2")
-def hash_messages(data, count, blocks, stride, prefix, order, work, out):
-    """out[order[j]] = SHA-256(prefix byte, data[8 j .. 8 j + 8], data[stride + 8 j ..], ... ``blocks`` times) for j < count.
+def hash_messages(data, count, length, stride, prefix, order, work, out):
+    """out[order[j]] = SHA-256(prefix byte, data[8 j .. 8 j + 8], data[stride + 8 j ..], ...), ``length`` words, for j < count.
 
     Sixteen messages at a time (count is a multiple); a digest is four words of memory.
     """
     for first in range(0, count, MESSAGES):
         _begin(work, prefix)
-        for block in range(blocks):
+        for block in range(length // 8):
             base = block * stride + 8 * first
             for k in range(8):
                 for lane in range(MESSAGES):
                     work[_VALUES + MESSAGES * k + lane] = data[base + 8 * lane + k]
             _words_from_values(work)
             _compress(work, _STATE, _BLOCK)
-        _finish(work, np.uint64(8 * (64 * blocks + 1)))
+        tail = length % 8
+        base = length // 8 * stride + 8 * first
+        for k in range(tail):
+            for lane in range(MESSAGES):
+                work[_VALUES + MESSAGES * k + lane] = data[base + 8 * lane + k]
+        _end(work, tail)
+        if tail == 7:  # a byte late, the 0x80 stands where the length begins: one block more
+            _compress(work, _STATE, _BLOCK)
+            for k in range(8 * MESSAGES):
+                work[_VALUES + k] = _0
+            _words_from_values(work)
+        _finish(work, np.uint64(8 * (8 * length + 1)))
         for lane in range(MESSAGES):
             for k in range(4):
                 out[order[first + lane], k] = _digest_word(work, lane, k)

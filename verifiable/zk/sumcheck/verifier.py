@@ -212,4 +212,4 @@ def _check_opening(reader: Reader, label: str, root: bytes, stack: Stack, claims
         return value
 
     point, value = verify_against(reader, label, total, stack.log_size, combined)
-    commitment.check(root, stack.log_size, point, value, reader)
+    commitment.check(root, stack.log_size, point, value, reader, used=stack.used)

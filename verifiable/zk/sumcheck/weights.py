@@ -44,7 +44,7 @@ def weight_table(program: Program, structure: Structure) -> Array:
 
 def commit(program: Program, structure: Structure, *, keep: bool | None = None) -> Committed:
     """The commitment whose root is part of the circuit."""
-    return commit_prover.commit(weight_table(program, structure), keep=keep)
+    return commit_prover.commit(weight_table(program, structure), weight_stack(structure).used, keep=keep)
 
 
 def _padded(values: NDArray[np.int64]) -> NDArray[np.int64]:
