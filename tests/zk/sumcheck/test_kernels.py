@@ -133,6 +133,17 @@ class TestTables:
         matrix, weights = elements(12, rows, 5), elements(13, rows, 2)
         expected = [dot(scalars(np.ascontiguousarray(column)), scalars(weights)) for column in matrix.T]
         assert scalars(tables.combine_rows(matrix, weights)) == expected
+        vectors = elements(17, rows, 5, 2)
+        products = [[dot(scalars(field.lift(row)), scalars(vector)) for vector in vectors] for row in matrix]
+        assert [scalars(row) for row in tables.dot_rows(matrix, vectors)] == products
+
+    @pytest.mark.parametrize("rows", [1, 2, 3, 10])
+    def test_threads_share_rows_and_change_nothing(self, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        matrix, weights, vectors = elements(12, rows, 16), elements(13, rows, 2), elements(17, 3, 16, 2)
+        alone = tables.combine_rows(matrix, weights), tables.dot_rows(matrix, vectors)
+        monkeypatch.setattr(tables, "_LARGE", 0)
+        together = tables.combine_rows(matrix, weights), tables.dot_rows(matrix, vectors)
+        assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
     @pytest.mark.parametrize("n", [0, 1, 2, 3, 6])
     def test_evaluation(self, n: int) -> None:
@@ -150,7 +161,16 @@ def test_compiled_and_plain_loops_agree(seed: int, r: field.Ext, n: int) -> None
             patch.setattr(tables, "_loops", loops)
             a, b, c = elements(seed, 1 << n, 2), elements(seed + 1, 1 << n, 2), elements(seed + 2, 1 << n)
             parts = [*tables.fold_round_product(c, b.copy(), r), *tables.fold_round_product(a.copy(), b.copy(), r)]
-            results.append(repr([*parts, tables.mul(a, b), tables.combine_rows(c.reshape(2, -1), a[:2])]))
+            results.append(
+                repr(
+                    [
+                        *parts,
+                        tables.mul(a, b),
+                        tables.combine_rows(c.reshape(2, -1), a[:2]),
+                        tables.dot_rows(c.reshape(2, -1), a.reshape(2, -1, 2)),
+                    ]
+                )
+            )
     assert results[0] == results[1]
 
 
@@ -314,11 +334,11 @@ def test_without_compiler_and_without_code_there_is_an_error(tiny: Path, monkeyp
 def test_a_forked_process_can_commit_too(checkout: Path) -> None:
     code = """if True:
         import os, sys
-        from verifiable.zk.sumcheck import coding
-        coding.in_parallel(abs, range(4))
+        from verifiable.zk.sumcheck import threads
+        threads.in_parallel(abs, range(4))
         child = os.fork()
         if not child:
-            os._exit(sum(coding.in_parallel(abs, range(4))))
+            os._exit(sum(threads.in_parallel(abs, range(4))))
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     assert run(code, PYTHONPATH=str(checkout)) == "6"
@@ -337,8 +357,8 @@ def test_the_scratch_space_is_as_large_as_the_loop_needs() -> None:
 def test_the_verifying_half_imports_neither_loops_nor_provers(checkout: Path) -> None:
     code = """if True:
         import sys
-        from verifiable.zk.sumcheck import commitment, field, reader, soundness, transcript
-        print([m for m in sys.modules if m.split(".")[0] in {"numba", "llvmlite"} or "verifiable" in m and
-               m.endswith(("kernels", "prover", "native", "coding", "tables", "plain"))])
+        from verifiable.zk.sumcheck import commitment, field, reader, soundness, transcript, verifier
+        print([m for m in sys.modules if m.split(".")[0] in {"numba", "llvmlite"} or "zk.sumcheck" in m and
+               m.endswith(("kernels", "prover", "native", "coding", "tables", "threads", "plain"))])
     """
     assert run(code, PYTHONPATH=str(checkout)) == "[]"

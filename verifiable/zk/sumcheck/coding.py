@@ -9,10 +9,7 @@ blocks of SHA-256. Rows beyond the matrix, up to a multiple of eight, are zero a
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -25,21 +22,6 @@ COSETS = 1 << LOG_BLOWUP
 _LANES = 8
 _MESSAGES = 16
 _SCRATCH = 336  # these three as in vector_kernels, which is not imported: it would bring the compiler
-_T = TypeVar("_T")
-
-
-def in_parallel(function: Callable[[int], _T], items: Iterable[int]) -> list[_T]:
-    """The function's values, from as many threads as there are processors; compiled loops release the interpreter's lock."""
-    return list(_pool().map(function, items))
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=min(COSETS, os.cpu_count() or 1), thread_name_prefix="commitment")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork, and the pool would wait for them
 
 
 def _loops(cols: int) -> Any:

@@ -14,10 +14,11 @@ from verifiable.zk.sumcheck.coding import COSETS
 from verifiable.zk.sumcheck.commitment import begin, draw_columns, missing_nodes, shape
 from verifiable.zk.sumcheck.field import Array, Ext
 from verifiable.zk.sumcheck.soundness import LOG_BLOWUP
+from verifiable.zk.sumcheck.threads import in_parallel
 from verifiable.zk.sumcheck.writer import Writer
 
-#: Encodings of up to 2^24 elements (128 MB) stay in memory between commitment and opening, larger ones are computed twice.
-KEEP_LIMIT = 1 << 24
+#: Encodings of up to 2^27 elements (1 GB) stay in memory between commitment and opening, larger ones are computed twice.
+KEEP_LIMIT = 1 << 27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,11 @@ class Committed:
     table: Array
     levels: tuple[Array, ...]
     encoded: tuple[Array, ...]
+
+    @property
+    def matrix(self) -> Array:
+        """The committed rows."""
+        return _matrix(self.table, self.used)
 
 
 def commit(table: Array, used: int | None = None, *, keep: bool | None = None) -> Committed:
@@ -56,7 +62,7 @@ def commit(table: Array, used: int | None = None, *, keep: bool | None = None) -
         coding.hash_columns(encoded, len(matrix), coset, leaves)
         return encoded if kept else None
 
-    encoded = coding.in_parallel(encode_and_hash, range(COSETS))
+    encoded = in_parallel(encode_and_hash, range(COSETS))
     levels = coding.tree(leaves)
     return Committed(
         root=levels[-1].tobytes(),
@@ -73,13 +79,19 @@ def forget(committed: Committed) -> Committed:
     return replace(committed, encoded=())
 
 
-def open(committed: Committed, point: Sequence[Ext], value: Ext, writer: Writer) -> None:  # noqa: A001 - the scheme's own word
-    """Write the opening at ``point``, whose value the caller knows; a false value gives an opening that does not hold."""
+def open(  # noqa: A001 - the scheme's own word
+    committed: Committed, point: Sequence[Ext], value: Ext, writer: Writer, *, row: Array | None = None
+) -> None:
+    """Write the opening at ``point``, whose value the caller knows; a false value gives an opening that does not hold.
+
+    ``row``: the combination of the rows that belongs to the point, where the caller has it.
+    """
     rows, log_cols = shape(committed.log_size, committed.used)
-    matrix = _matrix(committed.table, committed.used)
+    matrix = committed.matrix
     proximity = begin(writer.transcript, committed.root, committed.used, point, value)
-    weights = (tables.eq_table(point[: committed.log_size - log_cols])[:rows], field.ext_array(proximity))
-    writer.array("opening combinations", np.stack([tables.combine_rows(matrix, w) for w in weights]))
+    if row is None:
+        row = tables.combine_rows(matrix, tables.eq_table(point[: committed.log_size - log_cols])[:rows])
+    writer.array("opening combinations", np.stack([row, tables.combine_rows(matrix, field.ext_array(proximity))]))
     indices = draw_columns(writer.transcript, log_cols)
     writer.array("opening columns", _columns(committed, matrix, np.array(indices)))
     missing = missing_nodes(indices, log_cols + LOG_BLOWUP)
@@ -101,5 +113,5 @@ def _columns(committed: Committed, matrix: Array, indices: np.ndarray[tuple[int]
             encoded = committed.encoded[coset] if committed.encoded else coding.encode(matrix, coset)
             out[mine] = coding.columns(encoded, len(matrix), indices[mine] // COSETS)
 
-    coding.in_parallel(pick, range(COSETS))
+    in_parallel(pick, range(COSETS))
     return out

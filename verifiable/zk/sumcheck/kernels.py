@@ -373,13 +373,32 @@ def combine_rows(matrix, coefficients, out):
     rows, cols = matrix.shape
     for j in range(cols):
         out[j, 0], out[j, 1] = _0, _0
-    for start in range(0, rows, 8):
-        stop = min(rows, start + 8)
+    whole = rows // 8 * 8
+    for i in range(0, whole, 8):
         for j in range(cols):
             s = (out[j, 0], _0, _0)
             t = (out[j, 1], _0, _0)
-            for i in range(start, stop):
-                value = matrix[i, j]
-                s = _accumulate(s[0], s[1], s[2], value, coefficients[i, 0])
-                t = _accumulate(t[0], t[1], t[2], value, coefficients[i, 1])
+            for k in range(i, i + 8, 2):
+                a, b = matrix[k, j], matrix[k + 1, j]
+                s = _accumulate2(s[0], s[1], s[2], a, coefficients[k, 0], b, coefficients[k + 1, 0])
+                t = _accumulate2(t[0], t[1], t[2], a, coefficients[k, 1], b, coefficients[k + 1, 1])
             out[j, 0], out[j, 1] = reduce3(s), reduce3(t)
+    for j in range(cols if whole < rows else 0):
+        s = (out[j, 0], _0, _0)
+        t = (out[j, 1], _0, _0)
+        for i in range(whole, rows):
+            s = _accumulate(s[0], s[1], s[2], matrix[i, j], coefficients[i, 0])
+            t = _accumulate(t[0], t[1], t[2], matrix[i, j], coefficients[i, 1])
+        out[j, 0], out[j, 1] = reduce3(s), reduce3(t)
+
+
+@export("F2", "F3", "F3")
+def dot_rows(matrix, vectors, out):
+    """out[i, g] = sum_j matrix[i, j] vectors[g, j]."""
+    for i in range(matrix.shape[0]):
+        for g in range(vectors.shape[0]):
+            s = t = (_0, _0, _0)
+            for j in range(matrix.shape[1]):
+                s = _accumulate(s[0], s[1], s[2], matrix[i, j], vectors[g, j, 0])
+                t = _accumulate(t[0], t[1], t[2], matrix[i, j], vectors[g, j, 1])
+            out[i, g, 0], out[i, g, 1] = reduce3(s), reduce3(t)

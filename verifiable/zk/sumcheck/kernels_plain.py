@@ -100,6 +100,13 @@ def scatter_add(target: Array, indices: Index, values: Array) -> None:
     target[...] = field.add(target, field.add(halves[..., 0] % np.uint64(field.P), high))
 
 
+def dot_rows(matrix: Array, vectors: Array, out: Array) -> None:
+    """sum_j matrix[i, j] vectors[g, j]."""
+    transposed = np.ascontiguousarray(matrix.T)
+    for group, vector in enumerate(vectors):
+        out[:, group] = field.combine_rows(transposed, vector)
+
+
 def combine_rows(matrix: Array, coefficients: Array, out: Array) -> None:
     """sum_i coefficients[i] matrix[i, j]."""
     out[...] = field.combine_rows(matrix, coefficients)

@@ -16,12 +16,13 @@ from verifiable.model.program.ops import Maximum, Requantise
 from verifiable.zk.sumcheck import commit_prover, field, layers_prover, tables
 from verifiable.zk.sumcheck.commit_prover import Committed
 from verifiable.zk.sumcheck.field import Array, Ext
-from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
-from verifiable.zk.sumcheck.layout import Key, Layout, Leaf, Stack, axis_logs, convolution
+from verifiable.zk.sumcheck.layers import Claim, Point
+from verifiable.zk.sumcheck.layout import Key, Layout, Leaf, axis_logs, convolution
 from verifiable.zk.sumcheck.logup_prover import Witness, prove_logup
 from verifiable.zk.sumcheck.maps import AxisMap
+from verifiable.zk.sumcheck.opening_prover import prove_opening
 from verifiable.zk.sumcheck.structure import Structure, half_up, padded_bounds
-from verifiable.zk.sumcheck.sumcheck_prover import prove_against, prove_product
+from verifiable.zk.sumcheck.sumcheck_prover import prove_product
 from verifiable.zk.sumcheck.verifier import Statement, admit, begin, draw_output, evaluate, header, padded
 from verifiable.zk.sumcheck.walk import Walk
 from verifiable.zk.sumcheck.weights import commit
@@ -102,8 +103,8 @@ class Prover:
             walk.output(output.tensor, Claim(point=point, value=evaluate(statement.outputs[output.name], point)))
         walk.run()
         watch("opening the commitments", 0.8)
-        _open(writer, "trace", trace, layout.trace, walk.trace)
-        _open(writer, "weights", self.weights, layout.weights, walk.weights)
+        prove_opening(writer, "trace", trace, layout.trace, walk.trace)
+        prove_opening(writer, "weights", self.weights, layout.weights, walk.weights)
         return writer.getvalue()
 
     # -- the witness --------------------------------------------------------------------------------------------------------
@@ -242,15 +243,6 @@ class _Prover:
 
     def _source(self, op: int) -> NDArray[Any]:
         return self.values[self.layout.structure.ops[op].source]  # type: ignore[union-attr]
-
-
-def _open(writer: Writer, label: str, committed: Committed, stack: Stack, claims: Sequence[tuple[Key, Claim]]) -> None:
-    powers = powers_of(writer.transcript.challenge(f"{label} claims"), len(claims))
-    weights = np.zeros((1 << stack.log_size, 2), np.uint64)
-    for power, (key, claim) in zip(powers, claims, strict=True):
-        tables.add_eq(weights[stack.slice(key)], claim.point, power)
-    point, value = prove_against(writer, label, committed.table, weights)
-    commit_prover.open(committed, point, value, writer)
 
 
 def _witness(layout: Layout, leaf: Leaf, columns: Columns, counts: dict[Key, Integers]) -> Witness:

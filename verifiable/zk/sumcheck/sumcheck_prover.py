@@ -47,6 +47,12 @@ def prove_rounds(writer: Writer, label: str, a: Table, b: Table) -> Claimed:
     return _plain(writer, label, left if left.ndim == 1 else left.copy(), right.copy() if right is b else right)
 
 
+def prove_partly(writer: Writer, label: str, a: Array, b: Array, rounds: int) -> tuple[list[Ext], Array]:
+    """The first ``rounds`` rounds for two tables over E, which are overwritten; returns (point, what is left of ``a``)."""
+    point, left, _ = _bind(writer, label, a, b, rounds)
+    return point, left
+
+
 def implied_linear(claim: Ext, weight: Ext, at_zero: Ext, leading: Ext, at_one: Ext | None = None) -> Ext:
     """h_1 of a quadratic h with (1 - w) h(0) + w h(1) = claim. With w = 0 that says nothing of h(1), which must be given then."""
     if at_one is None:
@@ -98,18 +104,23 @@ def _weighted_sums(a: Array, b: Array, table: Array) -> tuple[Ext, Ext]:
 
 def _plain(writer: Writer, label: str, a: Array, b: Array) -> Claimed:
     """All rounds without weights; overwrites tables over E."""
+    point, a, b = _bind(writer, label, a, b, len(a).bit_length() - 1)
+    return point, tables.evaluate(a, []), tables.evaluate(b, [])
+
+
+def _bind(writer: Writer, label: str, a: Array, b: Array, rounds: int) -> tuple[list[Ext], Array, Array]:
     point: list[Ext] = []
-    sums = tables.round_product(a, b) if len(a) > 1 else (ZERO, ZERO)
-    while len(a) > 1:
+    sums = tables.round_product(a, b) if rounds else (ZERO, ZERO)
+    while len(point) < rounds:
         constant, leading = sums
         writer.scalars(f"{label} round", constant, leading)
         challenge = writer.transcript.challenge(f"{label} challenge")
         point.append(challenge)
-        if len(a) == 2:
+        if len(point) == rounds:
             a, b = tables.fold(a, challenge), tables.fold(b, challenge)
         else:
             a, b, sums = tables.fold_round_product(a, b, challenge)
-    return point, tables.evaluate(a, []), tables.evaluate(b, [])
+    return point, a, b
 
 
 def _swapped(table: Array) -> Array:

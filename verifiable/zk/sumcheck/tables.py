@@ -8,6 +8,7 @@ table's first variable is the highest bit of its index. Nothing here decides any
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from verifiable.errors import UnsupportedError
 from verifiable.zk.sumcheck import field
 from verifiable.zk.sumcheck.field import ONE, Array, Ext
+from verifiable.zk.sumcheck.threads import in_parallel, parts
+
+_LARGE = 1 << 18  # products, from which on a second thread pays
 
 
 def _choose() -> Any:
@@ -132,8 +136,32 @@ def scatter_add(target: Array, indices: NDArray[np.int64], values: Array) -> Non
 
 def combine_rows(matrix: Array, coefficients: Array) -> Array:
     """sum_i coefficients[i] * matrix[i, j] over E (cols, 2); matrix over F (rows, cols), coefficients over E (rows, 2)."""
-    out = np.empty((matrix.shape[1], 2), np.uint64)
-    _loops.combine_rows(_c(matrix), _c(coefficients), out)
+    matrix, coefficients = _c(matrix), _c(coefficients)
+
+    def part(rows: slice) -> Array:
+        out = np.empty((matrix.shape[1], 2), np.uint64)
+        _loops.combine_rows(matrix[rows], coefficients[rows], out)
+        return out
+
+    if matrix.size < _LARGE or len(matrix) == 1:
+        return part(slice(None))
+    return functools.reduce(field.add, in_parallel(part, parts(len(matrix))))
+
+
+def dot_rows(matrix: Array, vectors: Array) -> Array:
+    """sum_j matrix[i, j] vectors[g, j] for all i and g: matrix over F (rows, cols), vectors over E (count, cols, 2).
+
+    Over E, shape (rows, count, 2).
+    """
+    matrix, vectors, out = _c(matrix), _c(vectors), np.empty((len(matrix), len(vectors), 2), np.uint64)
+
+    def part(rows: slice) -> None:
+        _loops.dot_rows(matrix[rows], vectors, out[rows])
+
+    if matrix.size * len(vectors) < _LARGE:
+        part(slice(None))
+    else:
+        in_parallel(part, parts(len(matrix)))
     return out
 
 
