@@ -11,7 +11,7 @@ import pytest
 
 from tests.model.quantise.cases import normalised, quantised, samples
 from tests.model.quantise.networks import Net
-from tests.model.quantise.test_onnx_nodes import CASES, EXACT, FLOAT, bound
+from tests.model.quantise.test_onnx_nodes import CASES, EXACT, FLOAT, bound, every, operators
 from tests.zk.sumcheck import programs
 from tests.zk.sumcheck.programs import Maker
 from tests.zk.sumcheck.proving import holds
@@ -44,10 +44,8 @@ OWN: dict[str, Callable[[Net], str]] = {
 
 
 def node_program(name: str) -> tuple[Program, dict[str, np.ndarray]]:
-    data, inputs, _ = bound(CASES[name])
-    onnx_bytes = normalise(Model.parse(data))
-    exact = CASES[name].model.graph.node[0].op_type in EXACT
-    program = quantised(onnx_bytes, [] if exact else [inputs])
+    data, inputs, _ = bound(every()[name])
+    program = quantised(normalise(Model.parse(data)), [inputs])
     integers, _ = quantise_inputs(program, inputs)
     return program, {key: np.stack([value, value[..., ::-1] if value.ndim else value]) for key, value in integers.items()}
 
@@ -55,8 +53,8 @@ def node_program(name: str) -> tuple[Program, dict[str, np.ndarray]]:
 @pytest.mark.parametrize("operator", sorted((FLOAT | EXACT) - set(OWN)))
 def test_an_operator_is_proved(operator: str) -> None:
     proved = 0
-    for name, case in CASES.items():
-        if case.model.graph.node[0].op_type == operator and proved < EACH:
+    for name in CASES:
+        if operator in operators(every()[name]) and proved < EACH:
             try:
                 program, integers = node_program(name)
             except (UnsupportedError, MalformedError):
