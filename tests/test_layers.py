@@ -14,7 +14,7 @@ import pytest
 # Top to bottom. A module may import from rows below its own, and from its own package; never sideways, never up.
 ROWS = (
     ("verifiable_cli",),
-    ("demo", "node"),
+    ("demo", "node", "bench"),
     ("catalogue",),
     ("compiling", "proving", "verify"),
     ("receipt", "trust"),

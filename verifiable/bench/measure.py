@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures models one after the other, each step in a process of its own, within limits of memory and time.
+
+What would exceed a limit, or does, is skipped with its reason; what fails is reported by name, and the rest goes on. Everything
+is kept in a cache folder of the benchmark's own, with its own development setups; keys and circuits are gone afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from verifiable import paths
+from verifiable.bench import STOCK, SYSTEMS
+from verifiable.bench.results import Measurement
+from verifiable.bench.steps import STEPS, Job, repeat, timed
+from verifiable.bench.subjects import Size, Subject, find
+from verifiable.errors import ConflictError, Error, FatalStateError
+from verifiable.zk.system import Limits, Progress, no_progress
+
+#: What ezkl takes per multiply-add, at the low end of MLPs and LeNet-5 on two cores: good enough to skip what is hopeless.
+EZKL_BYTES, EZKL_SECONDS = 5000, 5e-5
+#: Multiply-adds above which ezkl is measured only when it is asked for.
+CHEAP = 150_000
+_NO_SIZE = Size(parameters=0, activations=0, multiply_adds=0)
+_STARVED = ("memory allocation of", "MemoryError", "Cannot allocate memory", "std::bad_alloc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """``systems``: those to measure, or empty for all of them, the expensive only with ``everything``; ``runs`` per time.
+
+    ``limits``: of every process's memory in bytes, and of the seconds of one model with one system. ``command``: how to start
+    the command line, to time ``prove`` from start to exit; empty: not timed.
+    """
+
+    systems: tuple[str, ...] = ()
+    everything: bool = False
+    runs: int = 3
+    limits: Limits = field(default_factory=Limits)
+    command: tuple[str, ...] = ()
+
+
+class _Over(Exception):  # noqa: N818 - a limit, not an error
+    """A limit was, or would be, exceeded."""
+
+
+class _Failed(Exception):  # noqa: N818 - becomes a Measurement
+    """A step went wrong for another reason."""
+
+
+def measure(names: Sequence[str], options: Options, *, progress: Progress = no_progress) -> Iterator[Measurement]:
+    """One Measurement per model and system, as they come. Raises ConflictError while another benchmark runs here."""
+    cache = paths.cache_directory() / "bench"
+    with _alone(cache):
+        for name in names:
+            with _folder(cache) as folder:
+                yield from _subject(name, folder, cache, options, progress)
+
+
+def _subject(name: str, folder: Path, cache: Path, options: Options, progress: Progress) -> Iterator[Measurement]:
+    systems = options.systems or SYSTEMS
+    try:
+        progress(f"{name}: reading", None)
+        subject = find(name, folder)
+    except Error as error:
+        for system in systems:
+            yield Measurement(model=name, system=system, size=_NO_SIZE, status="failed", reason=str(error))
+        return
+    for system in systems:
+        with _folder(cache) as own:
+            yield _Measuring(subject, system, options, folder=own, cache=cache, progress=progress).result()
+
+
+class _Measuring:
+    """One model with one system."""
+
+    def __init__(self, subject: Subject, system: str, options: Options, *, folder: Path, cache: Path, progress: Progress) -> None:
+        self._subject, self._system, self._options, self._progress = subject, system, options, progress
+        self._folder, self._cache = folder, cache
+        self._seconds: dict[str, tuple[float, ...]] = {}
+        self._bytes: dict[str, int] = {}
+        seconds = options.limits.seconds
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def result(self) -> Measurement:
+        status, reason = "measured", ""
+        if self._is_expensive() and not (self._options.systems or self._options.everything):
+            status, reason = "left out", f"takes minutes; --system {self._system} or --all"
+        else:
+            try:
+                self._run()
+            except _Over as over:
+                status, reason = "skipped", str(over)
+            except _Failed as failure:
+                status, reason = "failed", str(failure)
+        return Measurement(
+            model=self._subject.name, system=self._system, size=self._subject.size, status=status, reason=reason,
+            seconds=self._seconds, bytes=self._bytes,
+        )  # fmt: skip
+
+    def _run(self) -> None:
+        self._foresee()
+        try:
+            for step in STEPS:
+                self._progress(f"{self._subject.name}, {self._system}: {step}", None)
+                self._step(step)
+            if self._options.command and self._system != STOCK:
+                self._progress(f"{self._subject.name}, {self._system}: the command", None)
+                self._seconds["command"] = tuple(repeat(lambda: timed(self._command), self._options.runs))
+        finally:
+            shutil.rmtree(self._cache / "blobs", ignore_errors=True)  # proving keys, of gigabytes
+
+    def _is_expensive(self) -> bool:
+        return self._system != "sumcheck" and self._subject.size.multiply_adds > CHEAP
+
+    def _foresee(self) -> None:
+        """Raises _Over for what cannot end well. Our own system foresees its memory itself."""
+        if self._system == "sumcheck":
+            return
+        work, limits = self._subject.size.multiply_adds, self._options.limits
+        if limits.memory is not None and work * EZKL_BYTES > limits.memory:
+            raise _Over(f"would take {work * EZKL_BYTES / 1e9:.0f} GB or more, the limit is {limits.memory / 1e9:.0f} GB")
+        if limits.seconds is not None and work * EZKL_SECONDS > limits.seconds:
+            raise _Over(f"would take {work * EZKL_SECONDS:.0f} s or more, the limit is {limits.seconds:.0f} s")
+
+    def _step(self, step: str) -> None:
+        subject, answer = self._subject, self._folder / f"{step}.json"
+        job = Job(
+            step=step, system=self._system, model=subject.model.absolute(), calibration=subject.calibration,
+            sample=subject.sample, folder=self._folder, max_error=subject.max_error, runs=self._options.runs,
+            memory=self._options.limits.memory,
+        )  # fmt: skip
+        command = [sys.executable, "-m", "verifiable.bench.worker", str(answer)]
+        done = self._started(command, step, json.dumps(job.to_json()))
+        found = json.loads(answer.read_text()) if answer.exists() else _death(done)
+        if found.get("error") == "memory":
+            raise _Over(f"{step}: {found['message']} ({self._limit()})")
+        if "error" in found:
+            raise _Failed(f"{step}: {found['message']}")
+        self._seconds |= {name: tuple(values) for name, values in found["seconds"].items()}
+        self._bytes |= found["bytes"]
+
+    def _limit(self) -> str:
+        memory = self._options.limits.memory
+        return "no limit set" if memory is None else f"limit {memory / 1e9:.1f} GB"
+
+    def _command(self) -> None:
+        """``prove`` as a user starts it, with compiled loops and keys cached."""
+        target = self._folder / "command.json"
+        circuit = self._folder / "circuit"
+        arguments = ["prove", str(circuit), str(self._subject.sample), "-o", str(target)]
+        done = self._started([*self._options.command, *arguments], "the command", "")
+        if done.returncode:
+            raise _Failed(f"the command: {_last_line(done.stderr)}")
+
+    def _started(self, command: Sequence[str], step: str, given: str) -> subprocess.CompletedProcess[str]:
+        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        environment = {**os.environ, "VERIFIABLE_CACHE": str(self._cache), "VERIFIABLE_DATA": str(self._folder / "data")}
+        try:
+            return subprocess.run(
+                command, input=given, capture_output=True, text=True, errors="replace", env=environment, check=False, timeout=left
+            )
+        except subprocess.TimeoutExpired:
+            raise _Over(f"{step}: over the limit of {self._options.limits.seconds:g} s") from None
+        except OSError as error:
+            raise FatalStateError(f"benchmark: cannot start {command[0]}: {error.strerror or error}") from error
+
+
+def _death(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What to make of a process that left no answer."""
+    starved = done.returncode == -9 or any(words in done.stderr for words in _STARVED)
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    if starved:
+        return {"error": "memory", "message": f"out of memory, {how}"}
+    return {"error": "failed", "message": f"died with {how}: {_last_line(done.stderr)}"}
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
+    return lines[-1][:300] if lines else "it said nothing"
+
+
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One benchmark at a time: two would measure each other."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(cache / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise FatalStateError(f"benchmark: cannot use {cache}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConflictError("another benchmark is running on this machine", hint="wait for it: each slows the other") from None
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _folder(cache: Path) -> Iterator[Path]:
+    """A folder for one piece of work, on the cache's disk: keys take gigabytes, and ``/tmp`` is memory on many machines."""
+    with tempfile.TemporaryDirectory(dir=cache, prefix="run-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+__all__ = ["CHEAP", "Options", "measure"]
