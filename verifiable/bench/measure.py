@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from verifiable import paths
 from verifiable.bench import STOCK, SYSTEMS
 from verifiable.bench.results import Measurement
 from verifiable.bench.steps import STEPS, Job, repeat, timed
-from verifiable.bench.subjects import Size, Subject, find
+from verifiable.bench.subjects import TINY, Size, Subject, find
 from verifiable.errors import ConflictError, Error, FatalStateError
 from verifiable.zk.system import Limits, Progress, no_progress
 
@@ -64,6 +64,8 @@ def measure(names: Sequence[str], options: Options, *, progress: Progress = no_p
     """One Measurement per model and system, as they come. Raises ConflictError while another benchmark runs here."""
     cache = paths.cache_directory() / "bench"
     with _alone(cache):
+        if "sumcheck" in (options.systems or SYSTEMS):
+            _warm_up(cache, options, progress)
         for name in names:
             with _folder(cache) as folder:
                 yield from _subject(name, folder, cache, options, progress)
@@ -81,6 +83,15 @@ def _subject(name: str, folder: Path, cache: Path, options: Options, progress: P
     for system in systems:
         with _folder(cache) as own:
             yield _Measuring(subject, system, options, folder=own, cache=cache, progress=progress).result()
+
+
+def _warm_up(cache: Path, options: Options, progress: Progress) -> None:
+    """Prove something tiny: the first proof on a machine compiles loops for a minute, and that is nobody's figure."""
+    progress("warming up", None)
+    with _folder(cache) as folder, _folder(cache) as own:
+        subject = find(TINY, folder)
+        tiny = replace(options, systems=("sumcheck",), runs=1, limits=Limits(), command=())
+        _Measuring(subject, "sumcheck", tiny, folder=own, cache=cache, progress=no_progress).result()
 
 
 class _Measuring:

@@ -28,9 +28,13 @@ STEPS = ("compile", "prove", "verify")
 SLOW, BUDGET = 20.0, 60.0
 #: Calibration samples for ezkl's own calibration, which runs every one of them through many circuits.
 STOCK_SAMPLES = 20
-#: Of the range of the float outputs, where the data is noise: coarse, so that it is not precision that costs.
-NOISE_ERROR = {"ezkl": 0.05, "sumcheck": 10.0}
-_WEIGHTS = {"ezkl": "fixed", "sumcheck": "committed"}
+#: Where the data is noise, of the range of the float outputs: coarse, so that it is not precision that costs.
+NOISE_ERROR = 0.05
+#: What only one system takes. sumcheck's cost hangs on its width and not on an allowed error; no error is too large.
+_OWN_OPTIONS: Mapping[str, Any] = {
+    "ezkl": {"srs": "dev-insecure"},
+    "sumcheck": {"activations": "int8", "max_error": 1e30},
+}
 _WITNESS, _PROVE = ("witness", "computing the witness"), ("prove", "proving")
 _NOT_COUNTED = "making a development setup"
 
@@ -125,11 +129,11 @@ class _Clock:
 def _compile(job: Job) -> Found:
     import verifiable
 
-    max_error = _tolerated(job) if job.max_error is None else job.max_error
+    given = {"max_error": _tolerated(job)} | _OWN_OPTIONS[job.system]
     clock = _Clock()
     compiled = verifiable.compile(
-        job.model, system=job.system, calibration=job.calibration, max_error=max_error, srs="dev-insecure",
-        visibility=verifiable.Visibility(weights=_WEIGHTS[job.system]), limits=Limits(memory=job.memory), progress=clock,
+        job.model, system=job.system, calibration=job.calibration,
+        limits=Limits(memory=job.memory), progress=clock, **given,
     )  # fmt: skip
     found = Found(seconds={"compile": [clock.seconds]})
     compiled.save(job.circuit)
@@ -141,7 +145,9 @@ def _compile(job: Job) -> Found:
 
 
 def _tolerated(job: Job) -> float:
-    """A share of the float outputs' range."""
+    """What was asked for, else a share of the float outputs' range."""
+    if job.max_error is not None:
+        return job.max_error
     import numpy as np
 
     from verifiable.model.data import read_samples
@@ -154,7 +160,7 @@ def _tolerated(job: Job) -> float:
     samples = read_samples(job.calibration, model.inputs)
     outputs = [reference.run({name: tensor.array() for name, tensor in sample.items()}) for sample in samples]
     ranges = [float(np.ptp([output[name] for output in outputs])) for name in outputs[0]]
-    return NOISE_ERROR[job.system] * max(ranges)
+    return NOISE_ERROR * max(ranges)
 
 
 def _prove(job: Job) -> Found:
@@ -239,7 +245,7 @@ def _stock(job: Job) -> Stock:
 
 
 def _setup(job: Job, logrows: int) -> Path:
-    from verifiable.compiling import choose_srs
+    from verifiable.compiling.ezkl import choose_srs
     from verifiable.zk.registry import Stores
     from verifiable.zk.system import no_progress
 

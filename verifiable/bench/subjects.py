@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifiable import catalogue, files
-from verifiable.model.synthetic import LADDER, NETWORKS, network
+from verifiable.model.synthetic import LADDER, NETWORKS, TINY, network
 
 if TYPE_CHECKING:
     from verifiable.model.onnx_file import Model
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Names of our own for entries of the catalogue.
 ALIASES = {"lenet5": "lenet5-mnist"}
 #: What is measured when nothing is named; the ladder shows growth.
-DEFAULT = (*LADDER, *(name for name in NETWORKS if name not in LADDER), *ALIASES)
+DEFAULT = (*LADDER, *(name for name in NETWORKS if name not in (*LADDER, TINY)), *ALIASES)
 NOISE_SAMPLES, NOISE_SEED = 8, 4
 
 
@@ -113,4 +113,4 @@ def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
     files.write(path, stream.getvalue(), what="benchmark")
 
 
-__all__ = ["ALIASES", "DEFAULT", "Size", "Subject", "find", "noise"]
+__all__ = ["ALIASES", "DEFAULT", "TINY", "Size", "Subject", "find", "noise"]

@@ -126,6 +126,7 @@ def _resnet18() -> Net:
 #: By name; a factory costs as much as its weights are many.
 NETWORKS: Mapping[str, Callable[[], Net]] = MappingProxyType(
     {
+        "tiny": lambda: Net(1, 1, 4, 4).conv(2).relu().dense(3),
         "mlp-784-128-10": lambda: _mlp(784, 128, 10),
         "mlp-784-128-10-batch32": lambda: _mlp(784, 128, 10, batch=32),
         "cifar-cnn": _cifar_cnn,
@@ -139,6 +140,8 @@ NETWORKS: Mapping[str, Callable[[], Net]] = MappingProxyType(
 )
 #: One shape in four sizes, each four times the one before: how cost grows.
 LADDER = ("mlp-34k", "mlp-134k", "mlp-530k", "mlp-2m")
+#: Proved in a moment: to try things out.
+TINY = "tiny"
 
 
 def network(name: str) -> bytes:
@@ -148,4 +151,4 @@ def network(name: str) -> bytes:
     return NETWORKS[name]().encode()
 
 
-__all__ = ["LADDER", "NETWORKS", "Net", "network"]
+__all__ = ["LADDER", "NETWORKS", "TINY", "Net", "network"]
