@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from verifiable import paths
-from verifiable.bench import STOCK, SYSTEMS
+from verifiable.bench import STOCK, SYSTEMS, child
+from verifiable.bench.child import Ended, Over
 from verifiable.bench.results import Measurement
 from verifiable.bench.steps import STEPS, Job, repeat, timed
 from verifiable.bench.subjects import TINY, Size, Subject, find
@@ -34,7 +35,7 @@ EZKL_BYTES, EZKL_SECONDS = 5000, 5e-5
 #: Multiply-adds above which ezkl is measured only when it is asked for.
 CHEAP = 150_000
 _NO_SIZE = Size(parameters=0, activations=0, multiply_adds=0)
-_STARVED = ("memory allocation of", "MemoryError", "Cannot allocate memory", "std::bad_alloc")
+_STARVED = ("emory allocation", "MemoryError", "Cannot allocate memory", "std::bad_alloc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +51,6 @@ class Options:
     runs: int = 3
     limits: Limits = field(default_factory=Limits)
     command: tuple[str, ...] = ()
-
-
-class _Over(Exception):  # noqa: N818 - a limit, not an error
-    """A limit was, or would be, exceeded."""
 
 
 class _Failed(Exception):  # noqa: N818 - becomes a Measurement
@@ -72,7 +69,7 @@ def measure(names: Sequence[str], options: Options, *, progress: Progress = no_p
 
 
 def _subject(name: str, folder: Path, cache: Path, options: Options, progress: Progress) -> Iterator[Measurement]:
-    systems = options.systems or SYSTEMS
+    systems = [system for system in SYSTEMS if system in (options.systems or SYSTEMS)]
     try:
         progress(f"{name}: reading", None)
         subject = find(name, folder)
@@ -112,7 +109,7 @@ class _Measuring:
         else:
             try:
                 self._run()
-            except _Over as over:
+            except Over as over:
                 status, reason = "skipped", str(over)
             except _Failed as failure:
                 status, reason = "failed", str(failure)
@@ -137,14 +134,14 @@ class _Measuring:
         return self._system != "sumcheck" and self._subject.size.multiply_adds > CHEAP
 
     def _foresee(self) -> None:
-        """Raises _Over for what cannot end well. Our own system foresees its memory itself."""
+        """Raises Over for what cannot end well. Our own system foresees its memory itself."""
         if self._system == "sumcheck":
             return
         work, limits = self._subject.size.multiply_adds, self._options.limits
         if limits.memory is not None and work * EZKL_BYTES > limits.memory:
-            raise _Over(f"would take {work * EZKL_BYTES / 1e9:.0f} GB or more, the limit is {limits.memory / 1e9:.0f} GB")
+            raise Over(f"would take {work * EZKL_BYTES / 1e9:.3g} GB or more, {self._limit()}")
         if limits.seconds is not None and work * EZKL_SECONDS > limits.seconds:
-            raise _Over(f"would take {work * EZKL_SECONDS:.0f} s or more, the limit is {limits.seconds:.0f} s")
+            raise Over(f"would take {work * EZKL_SECONDS:.3g} s or more, limit {limits.seconds:g} s")
 
     def _step(self, step: str) -> None:
         subject, answer = self._subject, self._folder / f"{step}.json"
@@ -154,10 +151,10 @@ class _Measuring:
             memory=self._options.limits.memory,
         )  # fmt: skip
         command = [sys.executable, "-m", "verifiable.bench.worker", str(answer)]
-        done = self._started(command, step, json.dumps(job.to_json()))
-        found = json.loads(answer.read_text()) if answer.exists() else _death(done)
+        ended = self._started(command, step, json.dumps(job.to_json()))
+        found = json.loads(answer.read_text()) if answer.exists() else _death(ended)
         if found.get("error") == "memory":
-            raise _Over(f"{step}: {found['message']} ({self._limit()})")
+            raise Over(f"{step}: {found['message']} ({self._limit()})")
         if "error" in found:
             raise _Failed(f"{step}: {found['message']}")
         self._seconds |= {name: tuple(values) for name, values in found["seconds"].items()}
@@ -165,42 +162,32 @@ class _Measuring:
 
     def _limit(self) -> str:
         memory = self._options.limits.memory
-        return "no limit set" if memory is None else f"limit {memory / 1e9:.1f} GB"
+        return "no limit set" if memory is None else f"limit {memory / 1e9:.3g} GB"
 
     def _command(self) -> None:
         """``prove`` as a user starts it, with compiled loops and keys cached."""
         target = self._folder / "command.json"
         circuit = self._folder / "circuit"
         arguments = ["prove", str(circuit), str(self._subject.sample), "-o", str(target)]
-        done = self._started([*self._options.command, *arguments], "the command", "")
-        if done.returncode:
-            raise _Failed(f"the command: {_last_line(done.stderr)}")
+        ended = self._started([*self._options.command, *arguments], "the command", "")
+        if ended.code:
+            raise _Failed(f"the command: {ended.last_line}")
 
-    def _started(self, command: Sequence[str], step: str, given: str) -> subprocess.CompletedProcess[str]:
-        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+    def _started(self, command: Sequence[str], step: str, given: str) -> Ended:
         environment = {**os.environ, "VERIFIABLE_CACHE": str(self._cache), "VERIFIABLE_DATA": str(self._folder / "data")}
+        limits = self._options.limits
         try:
-            return subprocess.run(
-                command, input=given, capture_output=True, text=True, errors="replace", env=environment, check=False, timeout=left
-            )
-        except subprocess.TimeoutExpired:
-            raise _Over(f"{step}: over the limit of {self._options.limits.seconds:g} s") from None
-        except OSError as error:
-            raise FatalStateError(f"benchmark: cannot start {command[0]}: {error.strerror or error}") from error
+            return child.run(command, given=given, environment=environment, deadline=self._deadline, memory=limits.memory)
+        except Over as over:
+            raise Over(f"{step}: {over}") from None
 
 
-def _death(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def _death(ended: Ended) -> dict[str, Any]:
     """What to make of a process that left no answer."""
-    starved = done.returncode == -9 or any(words in done.stderr for words in _STARVED)
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-    if starved:
+    how = f"signal {-ended.code}" if ended.code < 0 else f"exit code {ended.code}"
+    if ended.code == -signal.SIGKILL or any(words in ended.said for words in _STARVED):
         return {"error": "memory", "message": f"out of memory, {how}"}
-    return {"error": "failed", "message": f"died with {how}: {_last_line(done.stderr)}"}
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
-    return lines[-1][:300] if lines else "it said nothing"
+    return {"error": "failed", "message": f"died with {how}: {ended.last_line}"}
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ def find(name: str, folder: Path) -> Subject:
         return _with_noise(Path(name).stem, Path(name), folder)
     entry = catalogue.find(ALIASES.get(name, name))
     return Subject(
-        name=name, model=entry.model, calibration=entry.calibration, sample=entry.sample, size=_size(_load(entry.model)),
+        name=entry.name, model=entry.model, calibration=entry.calibration, sample=entry.sample, size=_size(_load(entry.model)),
         max_error=entry.max_error,
     )  # fmt: skip
 

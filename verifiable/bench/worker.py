@@ -25,10 +25,8 @@ def main() -> None:
     """Do what standard input says."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    job = Job.from_json(json.load(sys.stdin))
-    if job.memory is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (job.memory, job.memory))
-    Path(sys.argv[1]).write_text(json.dumps(_answer(job)))
+    answer = _answer(Job.from_json(json.load(sys.stdin)))
+    Path(sys.argv[1]).write_text(json.dumps(answer))
 
 
 def _answer(job: Job) -> dict[str, Any]:

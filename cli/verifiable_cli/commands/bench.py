@@ -76,7 +76,7 @@ def command(
         )  # fmt: skip
         results = _measured(names, chosen, target)
     _show(results, as_markdown=as_markdown, as_json=as_json)
-    if results.failed:
+    if source is None and results.failed:
         raise click.exceptions.Exit(1)
 
 
