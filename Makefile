@@ -14,11 +14,11 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not bench" $(TESTS)
+	$(BIN)/python -m pytest -m slow $(TESTS)
 
-# Comparisons with the stock tools, in one run each; they print tables.
+# What proving costs on this machine, with both proof systems and with ezkl's own calibration: hours, and all the memory there is.
 bench: $(STAMP)
-	$(BIN)/python -m pytest -m bench -s $(TESTS)
+	$(BIN)/verifiable bench --all
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -56,9 +56,7 @@ def test_an_error_of_ours_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_memory_of_children_counts_and_too_much_is_killed(tmp_path: Path) -> None:
-    code = (
-        "import os, subprocess, sys, time; b = b'x' * (200 << 20); open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
-    )
+    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); b = b'x' * (200 << 20); time.sleep(60)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}, sys.argv[1]])"
     command = [sys.executable, "-c", parent, str(tmp_path / "pid")]
     started = time.monotonic()
