@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import fcntl
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -109,3 +113,15 @@ def test_nowhere_to_write_is_said_before_anything_is_measured(run: Run, tmp_path
     assert "benchmark" in done.err
     (tmp_path / "file").write_text("")
     assert run("bench", TINY, "-o", tmp_path / "file").code == 70
+
+
+def test_what_was_measured_survives_a_cancelled_run(isolated_home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "verifiable_cli.main", "bench", "nonesuch", "cifar-cnn", "-o", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (tmp_path / "out" / "bench.svg").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "so far is in" in said
+    assert "nonesuch" in {m.model for m in _results(tmp_path / "out").measurements}

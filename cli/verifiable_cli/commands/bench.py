@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from verifiable_cli import options, output
 
 if TYPE_CHECKING:
     from verifiable.bench.measure import Options
-    from verifiable.bench.results import Measurement, Results
+    from verifiable.bench.results import Results
 
 _FILES = ("bench.json", "bench.svg")
 #: Of the memory that is free: what a measurement may take where no limit is given.
@@ -83,23 +84,34 @@ def command(
 def _measured(names: tuple[str, ...], chosen: Options, target: Path) -> Results:
     from verifiable.bench import machine, subjects
     from verifiable.bench.measure import measure
-    from verifiable.bench.plot import plot
     from verifiable.bench.results import Results
 
     for name in _FILES:
         files.require_writable(target.parent / name if not target.exists() else target / name, what="benchmark")
-    found: list[Measurement] = []
-    with output.progress() as progress:
-        for measurement in measure(names or subjects.DEFAULT, chosen, progress=progress):
-            found.append(measurement)
-            if measurement.status != "measured":
-                output.say(f"{measurement.model}, {measurement.system}: {measurement.status}: {measurement.reason}")
-    results = Results(machine=machine.this_machine(datetime.now(UTC).date()), measurements=tuple(found))
+    results = Results(machine=machine.this_machine(datetime.now(UTC).date()), measurements=())
+    try:
+        with output.progress() as progress:
+            for measurement in measure(names or subjects.DEFAULT, chosen, progress=progress):
+                results = replace(results, measurements=(*results.measurements, measurement))
+                _write(results, target)
+                if measurement.status != "measured":
+                    output.say(f"{measurement.model}, {measurement.system}: {measurement.status}: {measurement.reason}")
+    except KeyboardInterrupt:
+        if not results.measurements:
+            raise
+        output.say(f"verifiable: cancelled; what was measured so far is in {target}")
+        raise click.exceptions.Exit(130) from None
+    output.say(f"wrote {' and '.join(str(target / name) for name in _FILES)}")
+    return results
+
+
+def _write(results: Results, target: Path) -> None:
+    """After every measurement, since the next one may take an hour: each time two whole files."""
+    from verifiable.bench.plot import plot
+
     target.mkdir(exist_ok=True)
     for name, data in zip(_FILES, (results.encode(), plot(results)), strict=True):
         files.write(target / name, data, what="benchmark")
-        output.say(f"wrote {target / name}")
-    return results
 
 
 def _show(results: Results, *, as_markdown: bool, as_json: bool) -> None:
