@@ -70,12 +70,15 @@ def test_every_file_is_listed_with_its_digest(folder: Path) -> None:
 def test_every_circuit_is_the_pinned_one_of_the_model_beside_it() -> None:
     from verifiable.zk.directory import load_verifier
 
-    pinned = {name: _toml(name)["circuit"]["id"] for name in NAMES if "circuit" in _toml(name)}
-    folders = {path.name for path in CIRCUITS.iterdir() if path.is_dir()} if CIRCUITS.is_dir() else set()
+    pinned = {f"{system}/{name}": text for name in NAMES for system, text in _toml(name)["circuits"].items()}
+    folders = {path.relative_to(CIRCUITS).as_posix() for path in CIRCUITS.glob("*/*")}
     assert folders == set(pinned)
-    for name, circuit_id in pinned.items():
-        loaded = load_verifier(CIRCUITS / name)  # recomputes the digest of every part
-        files = {p.relative_to(CIRCUITS / name).as_posix() for p in (CIRCUITS / name).rglob("*") if p.is_file()}
+    assert {f"sumcheck/{name}" for name in NAMES} <= folders
+    for place, circuit_id in pinned.items():
+        name = place.split("/")[1]
+        loaded = load_verifier(CIRCUITS / place)  # recomputes the digest of every part
+        assert loaded.circuit.system == place.split("/", maxsplit=1)[0]
+        files = {p.relative_to(CIRCUITS / place).as_posix() for p in (CIRCUITS / place).rglob("*") if p.is_file()}
         assert files == {"circuit.json"} | {f"parts/{role}" for role in loaded.parts}
         assert loaded.circuit.id == Digest.parse(circuit_id)
         assert loaded.circuit.model == Digest.of((MODELS / name / "model.onnx").read_bytes())
@@ -217,12 +220,12 @@ def test_a_damaged_description_is_an_error_of_ours(tmp_path: Path, old: str, new
 
 def test_an_exchanged_circuit_is_refused(tmp_path: Path) -> None:
     toml = _copy(tmp_path, "linear-diabetes") / "model.toml"
-    circuit = tmp_path / "circuits" / "linear-diabetes"
+    circuit = tmp_path / "circuits" / "ezkl" / "linear-diabetes"
     circuit.mkdir(parents=True)
     (circuit / "circuit.json").write_bytes(b"{}")
-    pinned = _toml("linear-diabetes")["circuit"]["id"]
+    pinned = _toml("linear-diabetes")["circuits"]["ezkl"]
     toml.write_text(toml.read_text().replace(pinned, Digest.of(b"{}").hex))
-    assert catalogue.find("linear-diabetes", tmp_path).circuit == circuit
+    assert catalogue.find("linear-diabetes", tmp_path).circuits["ezkl"].folder == circuit
     (circuit / "circuit.json").write_bytes(b"{ }")
     with pytest.raises(BindingError, match=r"circuit\.json"):
         catalogue.find("linear-diabetes", tmp_path)

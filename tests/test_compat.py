@@ -24,11 +24,9 @@ NAMES = sorted(path.name.removesuffix(".receipt.json") for path in RECEIPTS.glob
 
 def verify(name: str, data: bytes) -> Verified:
     """With what the catalogue gives a verifier: an id, and the folder of that circuit. No flag relaxes anything."""
-    entry = catalogue.find(name)
-    assert entry.circuit is not None
-    assert entry.circuit_id is not None
-    verifier = Verifier(TrustRoot.pin(entry.circuit_id))
-    return verifier.verify(data, now=datetime(2026, 12, 1, tzinfo=UTC), circuit=directory.load_verifier(entry.circuit))
+    published = catalogue.find(name).circuits["ezkl"]
+    verifier = Verifier(TrustRoot.pin(published.id))
+    return verifier.verify(data, now=datetime(2026, 12, 1, tzinfo=UTC), circuit=directory.load_verifier(published.folder))
 
 
 def test_there_are_receipts() -> None:
@@ -58,9 +56,7 @@ def test_it_is_the_receipt_of_that_circuit_and_no_other(name: str) -> None:
 
 def test_a_ceremonys_name_on_another_setup_is_refused() -> None:
     """The circuit says 'dev-insecure' is the ceremony's: its points say otherwise, and the id changes with it."""
-    entry = catalogue.find(NAMES[0])
-    assert entry.circuit is not None
-    honest = directory.load_verifier(entry.circuit)
+    honest = directory.load_verifier(catalogue.find(NAMES[0]).circuits["ezkl"].folder)
     assert honest.circuit.setup is not None
     forged = dataclasses.replace(
         honest.circuit, setup=dataclasses.replace(honest.circuit.setup, ceremony="perpetual-powers-of-tau")
@@ -85,8 +81,8 @@ def test_the_catalogues_circuit_is_what_its_model_compiles_to(name: str, shared:
     from verifiable.zk.registry import Stores
 
     entry = catalogue.find(name)
-    assert entry.circuit is not None
+    published = entry.circuits["ezkl"]
     Stores.default().srs.import_file(shared / "srs" / "kzg_bn254_14.srs")
-    audited = audit(entry.circuit, entry.model, calibration=entry.calibration)
-    assert audited.circuit.id == entry.circuit_id
+    audited = audit(published.folder, entry.model, calibration=entry.calibration)
+    assert audited.circuit.id == published.id
     assert audited.measured == audited.reported

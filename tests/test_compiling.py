@@ -34,7 +34,7 @@ def test_what_are_no_samples_is_named(checkout: Path) -> None:
 
 def test_a_program_is_derived_with_what_it_is_called(checkout: Path) -> None:
     name = "linear-diabetes"
-    circuit = directory.load_verifier(checkout / "circuits" / name)
+    circuit = directory.load_verifier(checkout / "circuits" / "ezkl" / name)
     derived = program_of(checkout / "models" / name / "model.onnx", circuit=circuit)
     assert derived.model == circuit.circuit.model
     assert derived.open(circuit).circuit == circuit.circuit

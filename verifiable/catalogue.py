@@ -21,13 +21,21 @@ _REQUIRED = ("model", "sample", "calibration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The folder of a circuit's verifier part, and its pinned id."""
+
+    folder: Path
+    id: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A model of the catalogue, its digests checked when it was loaded.
 
     ``sample`` is one real input that the model was not trained on, ``expected`` its true label (an index into ``classes``) or
     target value; ``calibration`` holds real training inputs, ``heldout`` the test set (None where it is not shipped).
-    ``circuit`` is the folder of the verifier's part, with ``circuit_id`` pinned, where there is one. ``max_error`` is the
-    absolute error tolerated in an output value; ``visibility`` the suggested one of inputs, outputs and weights.
+    ``circuits`` are the verifier's parts by proof system, their ids pinned. ``max_error`` is the absolute error tolerated in an
+    output value; ``visibility`` the suggested one of inputs, outputs and weights.
     """
 
     name: str
@@ -38,8 +46,7 @@ class Entry:
     sample: Path
     calibration: Path
     heldout: Path | None
-    circuit: Path | None
-    circuit_id: Digest | None
+    circuits: Mapping[str, Published]
     expected: float
     classes: tuple[str, ...]
     max_error: float
@@ -101,7 +108,6 @@ def _describe(folder: Path) -> dict[str, Any]:
 def _entry(base: Path, folder: Path, toml: dict[str, Any]) -> Entry:
     paths = {role: _checked(folder, toml["files"][role], toml["sha256"]) for role in _REQUIRED}
     heldout = folder / toml["files"]["heldout"]
-    circuit, circuit_id = _circuit(base / "circuits" / folder.name, toml)
     return Entry(
         name=folder.name,
         title=toml["title"],
@@ -109,8 +115,7 @@ def _entry(base: Path, folder: Path, toml: dict[str, Any]) -> Entry:
         folder=folder,
         **paths,
         heldout=_checked(folder, heldout.name, toml["sha256"]) if heldout.exists() else None,
-        circuit=circuit,
-        circuit_id=circuit_id,
+        circuits=_circuits(base / "circuits", folder.name, toml),
         expected=float(toml["expected"]["target"]),
         classes=tuple(toml["outputs"][0].get("classes", ())),
         max_error=float(toml["compile"]["max_error"]),
@@ -118,13 +123,15 @@ def _entry(base: Path, folder: Path, toml: dict[str, Any]) -> Entry:
     )
 
 
-def _circuit(folder: Path, toml: dict[str, Any]) -> tuple[Path | None, Digest | None]:
-    """The circuit's folder and pinned id; its parts are bound to the id by whoever loads the folder."""
-    if "circuit" not in toml or not folder.is_dir():
-        return None, None
-    pinned = Digest.parse(toml["circuit"]["id"])
-    _bind(folder / "circuit.json", pinned)
-    return folder, pinned
+def _circuits(base: Path, name: str, toml: dict[str, Any]) -> dict[str, Published]:
+    """The circuits whose folders are here; their parts are bound to the id by whoever loads the folder."""
+    found = {}
+    for system, text in toml["circuits"].items():
+        pinned, folder = Digest.parse(text), base / Path(system).name / name
+        if folder.is_dir():
+            _bind(folder / "circuit.json", pinned)
+            found[system] = Published(folder=folder, id=pinned)
+    return found
 
 
 def _checked(folder: Path, file: str, digests: Mapping[str, str]) -> Path:
