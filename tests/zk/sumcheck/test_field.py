@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiable.errors import MalformedError
-from verifiable.zk.sumcheck import field
+from verifiable.zk.sumcheck import evaluation, field
 from verifiable.zk.sumcheck.field import P
 
 EDGES = [0, 1, 2, 6, 7, 2**31, 2**32 - 2, 2**32 - 1, 2**32, 2**32 + 1, 2**48, 2**63, P - 2**32, P - 2**31, P - 7, P - 2, P - 1]
@@ -107,6 +107,47 @@ def test_evaluation_is_the_inner_product_with_eq(case: tuple[list[field.Ext], in
     table = np.random.default_rng(seed).integers(0, P, 1 << len(point), dtype=np.uint64)
     expected = field.dot_ext(field.lift(table), field.eq_table(point))
     assert field.evaluate(table, point) == expected == field.evaluate(field.lift(table), point)
+
+
+@given(st.integers(0, 7).flatmap(lambda n: st.tuples(st.lists(SCALARS, min_size=n, max_size=n), st.integers(0, 2**32))))
+def test_evaluation_in_limbs_is_evaluation(case: tuple[list[field.Ext], int]) -> None:
+    point, seed = case
+    table = np.random.default_rng(seed).choice(words(EDGES), (1 << len(point), 2))
+    assert evaluation.of_elements(table, point) == field.evaluate(table, point)
+    assert evaluation.of_elements(np.ascontiguousarray(table[:, 1]), point) == field.evaluate(table[:, 1], point)
+    for wrong in ([*point, field.ONE], point[1:]):
+        if len(wrong) != len(point):
+            with pytest.raises(ValueError, match="no extension"):
+                evaluation.of_elements(table, wrong)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 130, 2), (2, 5, 4), (7, 1, 3)])
+def test_matrix_products(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    m, n, k = shape
+    rng = np.random.default_rng(6)
+    a, b = rng.choice(words(EDGES), (m, n)), rng.integers(0, P, (n, k), dtype=np.uint64)
+    expected = [[sum(int(x) * int(y) for x, y in zip(row, column, strict=True)) % P for column in b.T] for row in a]
+    assert field.matmul(a, b).tolist() == expected
+    assert field.matmul(np.asfortranarray(a), np.asfortranarray(b)).tolist() == expected
+    monkeypatch.setattr(field, "_MOST_TERMS", 64)
+    assert field.matmul(a, b).tolist() == expected
+
+
+def test_the_longest_matrix_product_is_exact() -> None:
+    # In each place the sums are at their largest: (2^16 - 1)^2 times 2^20 terms, four times.
+    terms = field._MOST_TERMS
+    largest = np.full((1, terms), 2**64 - 1, np.uint64)
+    assert terms * (2**16 - 1) ** 2 < 2**53
+    assert field.matmul(largest, largest.T).tolist() == [[terms * (2**64 - 1) ** 2 % P]]
+
+
+@given(SCALARS, st.lists(SCALARS, min_size=1, max_size=5))
+def test_arrays_of_the_extension(by: field.Ext, values: list[field.Ext]) -> None:
+    array = field.ext_array(values)
+    assert field.scale_ext(array, by).tolist() == [list(naive_mul(value, by)) for value in values]
+    assert field.dot_ext(array, array[::-1]) == field.ext_sum(
+        [naive_mul(a, b) for a, b in zip(values, values[::-1], strict=True)]
+    )
 
 
 def test_evaluation_at_a_corner_is_the_entry() -> None:

@@ -27,6 +27,7 @@ import numpy as np
 
 from verifiable.errors import MalformedError, ProofError
 from verifiable.zk.sumcheck import field
+from verifiable.zk.sumcheck.evaluation import of_elements
 from verifiable.zk.sumcheck.field import Array, Ext
 from verifiable.zk.sumcheck.reader import Reader
 from verifiable.zk.sumcheck.soundness import LOG_BLOWUP, QUERIES
@@ -102,7 +103,7 @@ def check(root: bytes, log_size: int, point: Sequence[Ext], value: Ext, reader: 
     # 1. the combinations, and the value that they say
     proximity = begin(reader.transcript, root, used, point, value)
     combinations = reader.array("opening combinations", 2, 1 << log_cols, 2)
-    if field.dot_ext(combinations[0], field.eq_table(low)) != value:
+    if of_elements(combinations[0], low) != value:
         raise ProofError("opening: the row combination does not evaluate to the claimed value")
     # 2. the columns, and the tree over them
     indices = draw_columns(reader.transcript, log_cols)
@@ -112,7 +113,7 @@ def check(root: bytes, log_size: int, point: Sequence[Ext], value: Ext, reader: 
     code = _encode_at(combinations, indices, log_cols)
     weights = {"evaluation": field.eq_table(high)[:rows], "proximity": field.ext_array(proximity)}
     for word, (name, coefficients) in zip(code, weights.items(), strict=True):
-        if not np.array_equal(word, field.combine_rows(columns.T, coefficients)):
+        if not np.array_equal(word, field.matmul(columns, coefficients)):
             raise ProofError(f"opening: the {name} combination is not that of the committed columns")
 
 
@@ -159,7 +160,9 @@ def _encode_at(messages: Array, indices: Sequence[int], log_cols: int) -> Array:
     parts = messages.reshape(count, cols >> log_split, split, 2).transpose(0, 3, 2, 1)
     where = np.array(indices, dtype=np.int64)
     inner = field.ntt(parts, log_padding=LOG_BLOWUP)[..., where % length]
-    roots = field.powers(field.root_of_unity(log_length), 1 << log_length)
-    outer = roots[(np.arange(split)[:, None] * where) % (1 << log_length)]
+    root = field.root_of_unity(log_length)
+    outer, power = np.ones((1, len(indices)), np.uint64), np.array([pow(root, j, field.P) for j in indices], np.uint64)
+    while len(outer) < split:
+        outer, power = np.concatenate([outer, field.mul(outer, power)]), field.mul(power, power)
     products = field.mul(inner, np.broadcast_to(outer, inner.shape))
     return np.ascontiguousarray(field.sum_axis(products, 2).transpose(0, 2, 1))

@@ -29,6 +29,8 @@ _P = np.uint64(P)
 _LOW = np.uint64(2**32 - 1)  # also 2^64 mod p
 _32 = np.uint64(32)
 _CHUNK = 4096
+_MOST_TERMS = 1 << 20
+_PLACES = np.array([2 ** (16 * place) % P for place in range(7)], np.uint64).reshape(7, 1, 1)
 
 
 # -- scalars of E ---------------------------------------------------------------------------------------------------------
@@ -141,6 +143,27 @@ def sum_axis(values: Array, axis: int) -> Array:
     return add(low % _P, shifted)
 
 
+def matmul(a: Array, b: Array) -> Array:
+    """The matrix product over F of shapes (m, n) and (n, k).
+
+    As a product of 16-bit limbs in double precision, exact in any order of summation: sums stay below 2^53.
+    """
+    (m, n), k = a.shape, b.shape[1]
+    result = np.zeros((m, k), np.uint64)
+    for start in range(0, n, _MOST_TERMS):
+        left, right = _limbs(a[:, start : start + _MOST_TERMS].T), _limbs(b[start : start + _MOST_TERMS])
+        sums = (left.T @ right).astype(np.uint64).reshape(m, 4, k, 4)
+        # Limbs i and j of the factors meet in place i + j; there are at most four such pairs.
+        places = np.stack([sum(sums[:, i, :, p - i] for i in range(max(0, p - 3), min(3, p) + 1)) for p in range(7)])
+        result = add(result, sum_axis(mul(places, _PLACES), 0))
+    return result
+
+
+def _limbs(values: Array) -> NDArray[np.float64]:
+    """(n, k) to (n, 4 k): four limbs of each element, lowest first."""
+    return np.ascontiguousarray(values, "<u8").view("<u2").astype(np.float64)
+
+
 def from_signed(values: NDArray[np.int64]) -> Array:
     """Integers in (-2^63, 2^63) as field elements: negative v becomes p + v."""
     lifted = values.astype(np.uint64)
@@ -169,22 +192,19 @@ def mul_ext(a: Array, b: Array) -> Array:
 
 def scale_ext(a: Array, by: Ext) -> Array:
     """a * by for an array of E and a scalar."""
-    return mul_ext(a, np.broadcast_to(np.array(by, dtype=np.uint64), a.shape))
+    both = mul(a[..., None], np.array([[by[0], by[1]], [GENERATOR * by[1] % P, by[0]]], np.uint64))
+    return add(both[..., 0, :], both[..., 1, :])
 
 
 def dot_ext(a: Array, b: Array) -> Ext:
     """The inner product of two arrays of E of shape (n, 2)."""
-    products = mul_ext(a, b)
-    return total(products[:, 0]), total(products[:, 1])
+    (s, t), (u, v) = matmul(a.T, b).tolist()
+    return (s + GENERATOR * v) % P, (t + u) % P
 
 
 def combine_rows(matrix: Array, coefficients: Array) -> Array:
     """sum_i coefficients[i] * matrix[i, j]: matrix over F (rows, cols), coefficients over E (rows, 2), result (cols, 2)."""
-    result = np.zeros((matrix.shape[1], 2), dtype=np.uint64)
-    for start in range(0, len(matrix), 64):
-        rows, weights = matrix[start : start + 64, :, None], coefficients[start : start + 64, None, :]
-        result = add(result, sum_axis(mul(rows, weights), 0))
-    return result
+    return matmul(matrix.T, coefficients)
 
 
 def eq_table(point: Sequence[Ext]) -> Array:

@@ -27,6 +27,7 @@ from verifiable.model.program.ir import LIMIT
 from verifiable.model.program.ops import Shape
 from verifiable.zk.sumcheck import commitment, field, layers
 from verifiable.zk.sumcheck.budget import budget
+from verifiable.zk.sumcheck.evaluation import of_integers
 from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
 from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
 from verifiable.zk.sumcheck.layout import Key, Layout, Stack, axis_logs, convolution
@@ -147,9 +148,7 @@ def padded(value: NDArray[Any]) -> NDArray[np.int64]:
 
 def evaluate(value: NDArray[Any], point: Point) -> Ext:
     """The extension of :func:`padded` at a point."""
-    split = len(point) // 2
-    matrix = field.from_signed(padded(value)).reshape(1 << split, -1)
-    return field.dot_ext(field.combine_rows(matrix, field.eq_table(point[:split])), field.eq_table(point[split:]))
+    return of_integers(padded(value), point)
 
 
 @dataclass(frozen=True, slots=True)
