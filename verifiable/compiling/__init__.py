@@ -63,7 +63,7 @@ def compile(  # noqa: A001 - the verb of the public API
     max_error: float | None = None,
     visibility: Visibility | None = None,
     dims: Mapping[str, int] | None = None,
-    activations: str | None = None,
+    bits: int | None = None,
     srs: str | Path | None = None,
     max_logrows: int | None = None,
     stores: Stores | None = None,
@@ -76,7 +76,7 @@ def compile(  # noqa: A001 - the verb of the public API
     shapes; without it, synthetic inputs uniform in [-1, 1] are used and the circuit takes only that range. ``max_error``:
     largest absolute output error accepted over the calibration set (None: arg-max agreement and 1 % of the output range).
 
-    Of sumcheck alone: ``activations``, ``int8`` or ``int16`` (None: the narrower one if it is accurate enough). Of ezkl alone:
+    Of sumcheck alone: ``bits`` of activations, 8, 10, 12 or 16 (None: the fewest that are accurate enough). Of ezkl alone:
     ``srs``, ``ceremony`` (None: the smallest known one in the store that fits), ``dev-insecure`` or a file to import;
     ``max_logrows``, the largest circuit (None: 22).
 
@@ -90,8 +90,8 @@ def compile(  # noqa: A001 - the verb of the public API
     )  # fmt: skip
     if system == sumcheck.SYSTEM:
         _not_of(system, srs=srs, max_logrows=max_logrows)
-        return sumcheck.compile(request, activations=activations)
-    _not_of(system, activations=activations)
+        return sumcheck.compile(request, bits=bits)
+    _not_of(system, bits=bits)
     return ezkl.compile(request, srs=srs or "ceremony", max_logrows=max_logrows or 22)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, countdown, float_outputs, interface, samples_of
-from verifiable.errors import MalformedError, UnsupportedError
+from verifiable.errors import FatalStateError, MalformedError, UnsupportedError
 from verifiable.zk.circuit import VerifierCircuit, Visibility
 from verifiable.zk.system import Limits, ModelProgram, ProverCircuit
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[np.generic]]
 
 SYSTEM = "sumcheck"
-#: Bits of activations, by the name of the choice; the first that is good enough is taken where none is named.
-ACTIVATIONS = {"int8": 8, "int16": 16}
+#: Bits of weights by bits of activations. The first pair that is accurate enough is taken where none is asked for.
+WEIGHT_BITS = {8: 8, 10: 16, 12: 16, 16: 16}
 _BATCH = 64
 
 
@@ -39,8 +39,8 @@ class _Quantised:
     explanation: tuple[str, ...]
 
 
-def compile(request: Request, *, activations: str | None = None) -> Compiled:  # noqa: A001 - one per proof system
-    """``activations``: a key of ACTIVATIONS; None takes the narrowest that keeps the error within what is allowed.
+def compile(request: Request, *, bits: int | None = None) -> Compiled:  # noqa: A001 - one per proof system
+    """``bits`` of activations, a key of WEIGHT_BITS; None takes the fewest that keep the error within what is allowed.
 
     Raises as :func:`verifiable.compiling.compile`.
     """
@@ -54,7 +54,7 @@ def compile(request: Request, *, activations: str | None = None) -> Compiled:  #
         samples, note = samples_of(request.calibration, shaped)
         floats = float_outputs(shaped, samples)
     with clock.phase("quantising"):
-        found = _chosen(shaped, samples, floats, request.max_error, activations)
+        found = _chosen(shaped, samples, floats, request.max_error, bits)
     with clock.phase("committing to the weights"):
         prover = build(
             model=loaded.digest, program=found.program, plan=found.plan.encode(), fidelity=found.fidelity.encode(),
@@ -142,25 +142,25 @@ def check(path: Path, dims: Mapping[str, int], visibility: Visibility, limits: L
 
 
 def _chosen(
-    shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], max_error: float | None, activations: str | None
+    shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], max_error: float | None, bits: int | None
 ) -> _Quantised:
-    """The narrowest activations within the error that is allowed. Raises the widest ones' UnsupportedError when none is."""
+    """With the fewest bits within the error that is allowed. Raises the widest ones' UnsupportedError when none are."""
     from verifiable.model.quantise.options import Options
 
-    if activations is not None and activations not in ACTIVATIONS:
-        raise UnsupportedError(f"activations {activations[:40]!r} are not known", hint=f"known: {', '.join(ACTIVATIONS)}")
-    refused: list[str] = []
-    for name in ACTIVATIONS if activations is None else (activations,):
-        found = _quantised(shaped, samples, floats, Options(activation_bits=ACTIVATIONS[name]))
+    if bits is not None and bits not in WEIGHT_BITS:
+        raise UnsupportedError(f"activations of {bits} bits", hint=f"known: {', '.join(map(str, WEIGHT_BITS))}")
+    tried: list[str] = []
+    for width in WEIGHT_BITS if bits is None else (bits,):
+        found = _quantised(shaped, samples, floats, Options(weight_bits=WEIGHT_BITS[width], activation_bits=width))
         try:
             found.fidelity.require(max_error)
         except UnsupportedError as error:
-            refused.append(f"{name} activations: {error.message}")
-            if name == activations or name == list(ACTIVATIONS)[-1] or found.plan.options is None:
+            tried.append(f"{width} bits are too few: {error.message}")
+            if width in (bits, max(WEIGHT_BITS)) or found.plan.options is None:
                 raise
             continue
-        return replace(found, explanation=(*found.explanation, *(f"not with {line}" for line in refused)))
-    raise AssertionError("the last choice returns or raises")
+        return replace(found, explanation=(*tried, *found.explanation))
+    raise FatalStateError("no number of bits was tried")
 
 
 def _quantised(shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], options: Options) -> _Quantised:

@@ -22,9 +22,9 @@ from verifiable_cli import options, output
 @click.option("--max-error", type=click.FloatRange(min=0), help="Largest output error accepted over the calibration inputs.")
 @options.visibility_options
 @click.option(
-    "--activations",
-    type=click.Choice(("int8", "int16")),
-    help="sumcheck: their width.  [default: the narrower one that is accurate enough]",
+    "--bits",
+    type=click.Choice(("8", "10", "12", "16")),
+    help="sumcheck: the width of activations.  [default: the fewest that are accurate enough]",
 )
 @click.option(
     "--srs",
@@ -45,7 +45,7 @@ def command(
     input_visibility: str,
     output_visibility: str,
     weights_visibility: str | None,
-    activations: str | None,
+    bits: str | None,
     srs: str | None,
     max_logrows: int | None,
     dims: tuple[str, ...],
@@ -68,7 +68,7 @@ def command(
     files.require_new_directory(target, what="circuit", replace="circuit.json" if force else "")
     with output.progress() as progress:
         compiled = verifiable.compile(
-            model, system=system, calibration=calibration, max_error=max_error, activations=activations,
+            model, system=system, calibration=calibration, max_error=max_error, bits=None if bits is None else int(bits),
             srs=srs, max_logrows=max_logrows,
             visibility=options.visibility(system, input_visibility, output_visibility, weights_visibility),
             dims=options.dims(dims), limits=options.limits(memory, timeout), progress=progress,
