@@ -151,6 +151,15 @@ def test_subjects_come_by_name_from_the_catalogue_and_from_files(tmp_path: Path)
         find(str(tmp_path / "absent.onnx"), tmp_path)
 
 
+def test_a_limit_that_only_the_command_hits_leaves_the_rest_measured(isolated_home: Path) -> None:
+    greedy = (sys.executable, "-c", "b = b'x' * (1100 << 20); import time; time.sleep(60)")
+    options = Options(systems=("sumcheck",), runs=1, limits=Limits(memory=10**9), command=greedy)
+    (found,) = measure.measure([TINY], options)
+    assert (found.status, "command" in found.seconds) == ("measured", False)
+    assert found.reason.startswith("the command: over the limit of 1 GB")
+    assert {"total", "verify"} <= set(found.seconds)
+
+
 @pytest.mark.slow
 def test_the_tuner_against_ezkls_own_calibration(tmp_path: Path, isolated_home: Path) -> None:
     """One run, one model, the same samples; times only with much slack, since the machine may be busy."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -65,6 +66,9 @@ def test_what_was_not_measured_stands_in_the_table_with_its_reason() -> None:
     assert shown[1][3:] == ("skipped: prove: out of memory (limit 2 GB)",)
     assert shown[3][3:] == ("left out: takes minutes",)
     assert shown[4][3:] == ("failed: compile: no",)
+    partly = results(replace(measured("m", "ezkl"), reason="the command: over the limit of time"))
+    assert "m, ezkl: the command: over the limit of time" in lines(partly)
+    assert "* m, ezkl: the command: over the limit of time" in markdown(partly)
     text = "\n".join(lines(MIXED))
     for words in ("skipped: prove: out of memory", "left out: takes minutes", "failed: compile: no", "2026-01-02"):
         assert words in text

@@ -12,7 +12,7 @@ from pathlib import Path
 from verifiable import __version__
 from verifiable.bench.results import Machine
 
-_PACKAGES = ("numba", "numpy", "ezkl")
+_PACKAGES = ("ezkl", "numba", "numpy")
 
 
 def this_machine(today: date) -> Machine:
@@ -23,7 +23,7 @@ def this_machine(today: date) -> Machine:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        packages={"verifiable": __version__} | {name: _version(name) for name in _PACKAGES},
+        packages={name: _version(name) for name in _PACKAGES} | {"verifiable": __version__},
         date=today.isoformat(),
     )
 

@@ -103,12 +103,13 @@ class _Measuring:
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def result(self) -> Measurement:
-        status, reason = "measured", ""
+        status = "measured"
+        reason = ""
         if self._is_expensive() and not (self._options.systems or self._options.everything):
             status, reason = "left out", f"takes minutes; --system {self._system} or --all"
         else:
             try:
-                self._run()
+                reason = self._run()
             except Over as over:
                 status, reason = "skipped", str(over)
             except _Failed as failure:
@@ -118,15 +119,14 @@ class _Measuring:
             seconds=self._seconds, bytes=self._bytes,
         )  # fmt: skip
 
-    def _run(self) -> None:
+    def _run(self) -> str:
+        """What could not be measured besides, if anything. Raises Over, _Failed."""
         self._foresee()
         try:
             for step in STEPS:
                 self._progress(f"{self._subject.name}, {self._system}: {step}", None)
                 self._step(step)
-            if self._options.command and self._system != STOCK:
-                self._progress(f"{self._subject.name}, {self._system}: the command", None)
-                self._seconds["command"] = tuple(repeat(lambda: timed(self._command), self._options.runs))
+            return self._time_command() if self._options.command and self._system != STOCK else ""
         finally:
             shutil.rmtree(self._cache / "blobs", ignore_errors=True)  # proving keys, of gigabytes
 
@@ -163,6 +163,15 @@ class _Measuring:
     def _limit(self) -> str:
         memory = self._options.limits.memory
         return "no limit set" if memory is None else f"limit {memory / 1e9:.3g} GB"
+
+    def _time_command(self) -> str:
+        """A limit that is only hit here takes nothing from what was measured before; the reason is returned."""
+        self._progress(f"{self._subject.name}, {self._system}: the command", None)
+        try:
+            self._seconds["command"] = tuple(repeat(lambda: timed(self._command), self._options.runs))
+        except Over as over:
+            return str(over)
+        return ""
 
     def _command(self) -> None:
         """``prove`` as a user starts it, with compiled loops and keys cached."""

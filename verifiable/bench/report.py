@@ -27,7 +27,7 @@ def lines(results: Results) -> list[str]:
     table = [HEADINGS, *rows(results)]
     widths = [max(len(row[i]) for row in table if len(row) == len(HEADINGS)) for i in range(len(HEADINGS))]
     shown = [_aligned(row, widths) for row in table]
-    return [*shown, "", *growth(results), *_goals(results), f"measured on {results.machine}"]
+    return [*shown, "", *_notes(results), *growth(results), *_goals(results), f"measured on {results.machine}"]
 
 
 def markdown(results: Results) -> str:
@@ -36,7 +36,7 @@ def markdown(results: Results) -> str:
     table = [HEADINGS, rules, *((*row, *[""] * (len(HEADINGS) - len(row))) for row in rows(results))]
     text = ["| " + " | ".join(row) + " |" for row in table]
     text += ["", f"Measured on {results.machine}.", ""]
-    text += [f"* {line}" for line in growth(results)]
+    text += [f"* {line}" for line in (*_notes(results), *growth(results))]
     if judged := list(judge(results)):
         text += ["", "| goal | limit | found | |", "|:--|--:|--:|:--|"]
         text += ["| " + " | ".join(_goal(each)) + " |" for each in judged]
@@ -52,6 +52,10 @@ def growth(results: Results) -> list[str]:
         if told:
             found.append(f"{system}: {', '.join(told)} of parameters + activations")
     return found
+
+
+def _notes(results: Results) -> list[str]:
+    return [f"{m.model}, {m.system}: {m.reason}" for m in results.measurements if m.status == "measured" and m.reason]
 
 
 def _row(m: Measurement, results: Results) -> tuple[str, ...]:

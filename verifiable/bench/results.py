@@ -4,7 +4,8 @@
 ``{"format": "verifiable.bench.v1", "machine": {"processor", "cores", "memory", "system", "python", "packages": {name: version},
 "date"}, "measurements": [...]}``; a measurement is ``{"model", "system", "parameters", "activations", "multiplyAdds", "status",
 "reason", "seconds": {what: [one per run]}, "bytes": {what: number}}``. ``status`` is ``measured``, ``left out`` (nobody asked for
-an expensive one), ``skipped`` (over a limit) or ``failed``; all but the first give a ``reason``.
+an expensive one), ``skipped`` (over a limit) or ``failed``; all but the first give a ``reason``, and so does the first where a
+limit was only hit by the command.
 
 ``seconds``: ``compile``; ``witness``, ``prove`` and their sum ``total``, in a warm process; ``verify``, likewise;
 ``command``, the command ``prove`` from start to exit. ``bytes``: ``memory-compile``, ``memory-prove``, ``memory-verify``, the

@@ -94,7 +94,7 @@ def _measured(names: tuple[str, ...], chosen: Options, target: Path) -> Results:
             for measurement in measure(names or subjects.DEFAULT, chosen, progress=progress):
                 results = replace(results, measurements=(*results.measurements, measurement))
                 _write(results, target)
-                if measurement.status != "measured":
+                if measurement.reason:
                     output.say(f"{measurement.model}, {measurement.system}: {measurement.status}: {measurement.reason}")
     except KeyboardInterrupt:
         if not results.measurements:
