@@ -160,13 +160,13 @@ def test_build_refuses_what_does_not_belong_to_the_circuit() -> None:
     run = honest()
     common = {
         "circuit": run.circuit.circuit, "public_key": CLAIM.public_key,
-        "started_on": CLAIM.started_on, "finished_on": CLAIM.finished_on,
+        "started_on": CLAIM.started_on, "finished_on": CLAIM.finished_on, "evidence": CLAIM.evidence,
     }  # fmt: skip
     with pytest.raises(BindingError, match="'x' is missing"):
-        Claim.build(inputs={}, proved=run.proved, **common)  # type: ignore[arg-type]
-    other = honest(name="z").proved
+        Claim.build(inputs={}, public=run.proved.public, **common)  # type: ignore[arg-type]
+    other = honest(name="z").proved.public
     with pytest.raises(BindingError, match="'z' stands where"):
-        Claim.build(inputs=run.inputs, proved=other, **common)  # type: ignore[arg-type]
+        Claim.build(inputs=run.inputs, public=other, **common)  # type: ignore[arg-type]
 
 
 def test_a_value_of_another_type_than_claimed() -> None:

@@ -8,7 +8,7 @@ commitment) or private (its type alone). Unverified: everything here is what som
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from verifiable.encoding.record import Record, encode_base64, format_time
 from verifiable.encoding.tensor import DTYPES, Tensor
 from verifiable.errors import BindingError, MalformedError
 from verifiable.zk.circuit import Circuit, TensorSpec
-from verifiable.zk.system import Bound, Proved
+from verifiable.zk.system import Bound, Public
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:verifiable:inference:v1"
@@ -151,7 +151,8 @@ class Claim:
         *,
         circuit: Circuit,
         inputs: Mapping[str, Tensor],
-        proved: Proved,
+        public: Public,
+        evidence: Sequence[EvidenceDescriptor],
         public_key: bytes,
         started_on: datetime,
         finished_on: datetime,
@@ -160,26 +161,25 @@ class Claim:
         node_name: str | None = None,
         sources: tuple[Digest, ...] = (),
     ) -> Claim:
-        """The claim of one proved run. ``inputs``: the given tensors in the model's own dtypes, by name; values that the
-        circuit hides are not taken up. Raises BindingError when ``inputs`` or ``proved`` lacks a tensor.
+        """The claim of one run. ``inputs``: the given tensors in the model's own dtypes, by name; values that the circuit hides
+        are not taken up. ``public``: the instance, its outputs included. Raises BindingError when one lacks a tensor.
         """
         try:
             given = [(spec, inputs[spec.name]) for spec in circuit.inputs]
         except KeyError as error:
             raise BindingError(f"claim: input {error.args[0]!r} is missing") from error
-        bound = proved.public
         return cls(
             model=circuit.model,
             circuit=circuit.id,
             inputs=tuple(
                 _claimed(spec, circuit.visibility.inputs, b, tensor, None)
-                for (spec, tensor), b in zip(given, bound.inputs, strict=True)
+                for (spec, tensor), b in zip(given, public.inputs, strict=True)
             ),
             outputs=tuple(
                 _claimed(spec, circuit.visibility.outputs, b, b.integers, spec.scale)
-                for spec, b in zip(circuit.outputs, bound.outputs, strict=True)
+                for spec, b in zip(circuit.outputs, public.outputs, strict=True)
             ),
-            evidence=(EvidenceDescriptor.of(proved.proof, kind="zk", media_type=proved.media_type),),
+            evidence=tuple(evidence),
             public_key=public_key,
             started_on=started_on,
             finished_on=finished_on,

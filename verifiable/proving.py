@@ -6,6 +6,7 @@ Orchestration only. Nothing is written here; the receipt's bytes are ``proved.re
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from verifiable import paths
 from verifiable.claim import MAX_NONCE_SIZE, Claim
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import BindingError, MalformedError
+from verifiable.errors import BindingError, MalformedError, UnsupportedError
 from verifiable.receipt import Evidence, Receipt, make_receipt
 from verifiable.zk import directory, registry
 from verifiable.zk.circuit import Circuit
 from verifiable.zk.quantise import quantise, values
-from verifiable.zk.system import Limits, Progress, ProofSystem, ProverCircuit, no_progress
+from verifiable.zk.system import Bound, Limits, Progress, ProofSystem, ProverCircuit, Public, no_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvedReceipt:
-    """A receipt, the exact integer outputs by name (also those that the receipt hides), seconds by phase."""
+    """A receipt, the exact integer outputs by name (also those that the receipt hides), seconds by phase.
+
+    ``proof_size``: 0 where the receipt only offers a re-run.
+    """
 
     receipt: Receipt
     circuit: Circuit
@@ -43,7 +47,7 @@ class ProvedReceipt:
     @property
     def proof_size(self) -> int:
         """Bytes of the proof alone."""
-        return self.receipt.evidence[0].descriptor.size
+        return sum(evidence.descriptor.size for evidence in self.receipt.evidence if evidence.descriptor.kind == "zk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ def prove(
     node: str | None = None,
     request_id: str | None = None,
     embed_circuit: bool = True,
+    evidence: str = "zk",
     systems: Mapping[str, ProofSystem] | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     limits: Limits | None = None,
@@ -84,7 +89,8 @@ def prove(
 
     ``circuit``: a folder or what :func:`verifiable.compile` gave. ``inputs``: a file, or tensors or arrays by name in the model's
     own dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at
-    most 64 bytes.
+    most 64 bytes. ``evidence``: ``zk``, or ``rerun`` for no proof at all: a verifier who has the model runs it again, which is
+    the cheapest honest evidence where everything is public.
 
     Raises MalformedError (inputs), UnsupportedError, TrustError (the setup is not here), FatalStateError (memory, deadline).
     """
@@ -98,15 +104,45 @@ def prove(
     system = registry.find(systems or registry.default_systems(), prover.circuit.system)
     signer = signer or default_signer(paths.data_directory())[0]
     started = clock()
-    proved = system.prove(prover, integers, limits=limits or Limits(), progress=progress)
+    made = _evidence(evidence, system, prover, integers, limits or Limits(), progress)
     claim = Claim.build(
-        circuit=prover.circuit, inputs=given, proved=proved, public_key=signer.public_key, started_on=started,
-        finished_on=max(clock(), started), nonce=nonce, request_id=request_id, node_name=node,
+        circuit=prover.circuit, inputs=given, public=made.public, evidence=[made.evidence.descriptor],
+        public_key=signer.public_key, started_on=started, finished_on=max(clock(), started), nonce=nonce,
+        request_id=request_id, node_name=node,
     )  # fmt: skip
-    receipt = make_receipt(
-        claim, [Evidence.zk(proved.proof, proved.media_type)], signer, prover.verifier if embed_circuit else None
+    receipt = make_receipt(claim, [made.evidence], signer, prover.verifier if embed_circuit else None)
+    return ProvedReceipt(receipt=receipt, circuit=prover.circuit, outputs=made.outputs, seconds=made.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    evidence: Evidence
+    public: Public
+    outputs: Mapping[str, Tensor]
+    seconds: Mapping[str, float]
+
+
+def _evidence(  # noqa: PLR0917 - private, and called once
+    kind: str, system: ProofSystem, prover: ProverCircuit, integers: Mapping[str, Tensor], limits: Limits, progress: Progress
+) -> _Made:
+    if kind == "zk":
+        proved = system.prove(prover, integers, limits=limits, progress=progress)
+        proof = Evidence.zk(proved.proof, proved.media_type)
+        return _Made(evidence=proof, public=proved.public, outputs=proved.outputs, seconds=proved.seconds)
+    if kind != "rerun":
+        raise UnsupportedError(f"evidence {kind[:40]!r} cannot be made here", hint="known: zk, rerun")
+    visible = prover.circuit.visibility
+    if (visible.inputs, visible.outputs) != ("public", "public"):
+        raise UnsupportedError("what is hidden cannot be run again by others", hint="prove it, or make inputs and outputs public")
+    progress("running", None)
+    started = time.monotonic()
+    outputs = registry.executor(system).execute(prover, integers)
+    public = Public(
+        inputs=tuple(Bound(name=spec.name, integers=integers[spec.name]) for spec in prover.circuit.inputs),
+        outputs=tuple(Bound(name=spec.name, integers=outputs[spec.name]) for spec in prover.circuit.outputs),
     )
-    return ProvedReceipt(receipt=receipt, circuit=prover.circuit, outputs=proved.outputs, seconds=proved.seconds)
+    seconds = {"run": time.monotonic() - started}
+    return _Made(evidence=Evidence.rerun(prover.circuit), public=public, outputs=outputs, seconds=seconds)
 
 
 def run(

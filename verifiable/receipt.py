@@ -42,6 +42,16 @@ class Evidence:
     def zk(cls, proof: bytes, media_type: str) -> Evidence:
         return cls(descriptor=EvidenceDescriptor.of(proof, kind="zk", media_type=media_type), data=proof)
 
+    @classmethod
+    def rerun(cls, circuit: Circuit) -> Evidence:
+        """The offer to run the circuit's program again: it names the program and has no bytes."""
+        program = circuit.program
+        return cls(
+            descriptor=EvidenceDescriptor(
+                kind="rerun", media_type=program.media_type, digest=program.digest, size=program.size
+            )
+        )  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         document = self.descriptor.to_json()
         if self.data is not None:

@@ -90,17 +90,18 @@ def honest(
     values = np.array([[1.0, -2.5, 3.0]] if x is None else x, dtype=spec.dtype)
     given = {spec.name: Tensor.from_array(values)}
     proved = system.prove(circuit, {spec.name: quantise(given[spec.name], spec)})
+    evidence = (Evidence.zk(proved.proof, proved.media_type),)
     claim = Claim.build(
         circuit=circuit.circuit,
         inputs=given,
-        proved=proved,
+        public=proved.public,
+        evidence=[each.descriptor for each in evidence],
         public_key=node_key().public_key,
         started_on=NOW - timedelta(minutes=2),
         finished_on=NOW - timedelta(minutes=1),
         nonce=nonce,
         node_name="a node",
     )
-    evidence = (Evidence.zk(proved.proof, proved.media_type),)
     receipt = make_receipt(claim, evidence, node_key(), circuit.verifier if embed else None)
     return Honest(circuit, given, proved, receipt, trust_for(circuit), system)
 

@@ -63,11 +63,12 @@ class Shop:
 
     def receipt(self, circuit: ProverCircuit) -> Receipt:
         proved = self.system.prove(circuit, {"x": quantise(_X, circuit.circuit.inputs[0])})
+        evidence = [Evidence.zk(proved.proof, proved.media_type)]
         claim = Claim.build(
-            circuit=circuit.circuit, inputs={"x": _X}, proved=proved, public_key=self.signer.public_key, started_on=NOW,
-            finished_on=NOW,
+            circuit=circuit.circuit, inputs={"x": _X}, public=proved.public, evidence=[evidence[0].descriptor],
+            public_key=self.signer.public_key, started_on=NOW, finished_on=NOW,
         )  # fmt: skip
-        return make_receipt(claim, [Evidence.zk(proved.proof, proved.media_type)], self.signer, circuit.verifier)
+        return make_receipt(claim, evidence, self.signer, circuit.verifier)
 
     def verifier(self, circuit: ProverCircuit) -> Verifier:
         return Verifier(TrustRoot.pin(circuit.circuit.id), {"ezkl": self.system})

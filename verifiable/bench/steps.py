@@ -33,7 +33,7 @@ NOISE_ERROR = 0.05
 #: What only one system takes. sumcheck's cost hangs on its width and not on an allowed error; no error is too large.
 _OWN_OPTIONS: Mapping[str, Any] = {
     "ezkl": {"srs": "dev-insecure"},
-    "sumcheck": {"activations": "int8", "max_error": 1e30},
+    "sumcheck": {"bits": 8, "max_error": 1e30},
 }
 _WITNESS, _PROVE = ("witness", "computing the witness"), ("prove", "proving")
 _NOT_COUNTED = "making a development setup"

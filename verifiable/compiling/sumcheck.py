@@ -83,18 +83,22 @@ def program_of(claimed: VerifierCircuit, loaded: Model, shaped: Model) -> ModelP
 
 
 def computed(program: Program, samples: Sequence[Arrays]) -> Iterator[dict[str, NDArray[np.generic]]]:
-    """The model's outputs as the Program computes them, sample by sample; inputs beyond its range are clamped."""
+    """The outputs as the Program computes them, in double precision, sample by sample; inputs beyond its range are clamped."""
     import numpy as np
 
     from verifiable.model.program.execute import Executor
-    from verifiable.model.program.values import output_values, quantise_inputs
+    from verifiable.model.program.values import quantise_inputs, value_of
 
     executor = Executor(program)
     for start in range(0, len(samples), _BATCH):
         batch = samples[start : start + _BATCH]
         integers, _ = quantise_inputs(program, {e.name: np.stack([s[e.name] for s in batch]) for e in program.inputs})
-        values = output_values(program, executor.run_many(integers).outputs, samples=True)
-        yield from ({name: value[i] for name, value in values.items()} for i in range(len(batch)))
+        found = executor.run_many(integers).outputs
+        for i in range(len(batch)):
+            yield {
+                o.name: value_of(found[o.name][i], scale=o.scale, post=o.post, axis=o.axis, shape=o.shape)
+                for o in program.outputs
+            }
 
 
 def prepare(path: Path, dims: Mapping[str, int]) -> tuple[Model, Model]:

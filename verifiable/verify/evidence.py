@@ -14,21 +14,29 @@ from verifiable.zk.system import ProofSystem, Public
 def verify_all(receipt: Receipt, circuit: VerifierCircuit, public: Public, system: ProofSystem, step: Step) -> tuple[str, ...]:
     """The kinds of what was verified, in order; empty for a receipt without evidence.
 
-    Raises BindingError (not what the claim describes), TrustError (its bytes are elsewhere), UnsupportedError (another kind than
-    zk), and what :meth:`ProofSystem.verify` raises.
+    An offered re-run is only held to the circuit's program here: it is evidence once it has been made. Raises BindingError (not
+    what the claim describes), TrustError (its bytes are elsewhere), UnsupportedError (another kind than zk and rerun), and what
+    :meth:`ProofSystem.verify` raises.
     """
     described = receipt.claim.evidence
     if described != tuple(evidence.descriptor for evidence in receipt.evidence):
         raise BindingError("the evidence in the receipt is not what the claim describes")
     if len({descriptor.digest for descriptor in described}) != len(described):
         raise BindingError("the same evidence is listed twice")
+    kinds = []
     for evidence in receipt.evidence:
+        if evidence.descriptor.kind == "rerun":
+            if evidence != Evidence.rerun(circuit.circuit):
+                raise BindingError("the re-run that the receipt offers is not of the circuit's program")
+            step.note("a re-run is offered")
+            continue
         proof = _proof(evidence, system)
         system.verify(circuit, public, proof)
         step.note(f"zk proof by {system.id}, {len(proof):,} bytes")
+        kinds.append(evidence.descriptor.kind)
     if not described:
         step.note("the receipt has none")
-    return tuple(descriptor.kind for descriptor in described)
+    return tuple(kinds)
 
 
 def _proof(evidence: Evidence, system: ProofSystem) -> bytes:

@@ -61,7 +61,7 @@ class Rerun:
 
     def check(self, verified: Verified) -> Met:
         if "rerun" not in verified.evidence:
-            raise PolicyError("the policy asks for a re-run, and none was made")
+            raise PolicyError("the policy asks for a re-run, and none was made", hint="give the model: --model FILE")
         return Met(detail="re-run")
 
 
@@ -133,7 +133,7 @@ class StandsAlone:
         if not kinds:
             raise PolicyError(
                 "nothing in the receipt stands by itself: there is only the signer's word",
-                hint="ask for a proved receipt, or say with a policy that the signature is enough",
+                hint="run it again (--model FILE), ask for a proved receipt, or say with a policy that the signature is enough",
             )
         return Met(detail=f"evidence that stands by itself: {', '.join(kinds)}")
 

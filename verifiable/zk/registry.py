@@ -6,7 +6,7 @@ The one place that knows them all; a proof system itself knows nothing of the ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,9 +45,26 @@ class Stores:
         return cls(blobs=LocalBlobs(root / "blobs"), srs=SrsStore(root / "srs"))
 
 
+class _Default(Mapping[str, ProofSystem]):
+    """Each system is imported when it is asked for: who proves with one does not wait for the other."""
+
+    def __getitem__(self, name: str) -> ProofSystem:
+        if name == "sumcheck":
+            return _sumcheck()
+        if name == "ezkl":
+            return _ezkl(paths.cache_directory())
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SYSTEMS)
+
+    def __len__(self) -> int:
+        return len(SYSTEMS)
+
+
 def default_systems() -> Mapping[str, ProofSystem]:
     """All proof systems over the default stores. Constructing them starts nothing: children come with the first request."""
-    return {system.id: system for system in (_sumcheck(), _ezkl(paths.cache_directory()))}
+    return _Default()
 
 
 def find(systems: Mapping[str, ProofSystem], name: str) -> ProofSystem:

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 @click.option(
     "--embed/--no-embed", default=True, show_default=True, help="Put the verifier's part of the circuit into the receipt."
 )
+@click.option(
+    "--evidence",
+    type=click.Choice(("zk", "rerun")),
+    default="zk",
+    show_default=True,
+    help="A proof; or none, for verifiers who have the model and run it again.",
+)
 @options.limit_options
 @options.json_option
 def command(
@@ -42,6 +49,7 @@ def command(
     node: str | None,
     request_id: str | None,
     embed: bool,
+    evidence: str,
     memory: int | None,
     timeout: float | None,
     as_json: bool,
@@ -53,12 +61,14 @@ def command(
     \b
     Example:
       verifiable prove circuit input.json -o receipt.json
+      verifiable prove circuit input.json -o receipt.json --evidence rerun
     """
     files.require_writable(target, what="receipt")
     signer = _signer(key, public_key)
     with output.progress() as progress:
         proved = verifiable.prove(
             circuit, input, signer=signer, nonce=nonce, node=node, request_id=request_id, embed_circuit=embed,
+            evidence=evidence,
             limits=options.limits(memory, timeout), progress=progress,
         )  # fmt: skip
         data = proved.receipt.encode()
@@ -75,7 +85,8 @@ def command(
         return
     phases = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in proved.seconds.items())
     output.say(f"circuit {proved.circuit.id.hex}")
-    output.say(f"proof of {output.size(proved.proof_size)}, receipt of {output.size(len(data))}; {phases}")
+    made = f"proof of {output.size(proved.proof_size)}" if evidence == "zk" else "no proof: whoever has the model runs it again"
+    output.say(f"{made}, receipt of {output.size(len(data))}; {phases}")
     output.result(str(target))
 
 

@@ -14,10 +14,11 @@ from verifiable.model.quantise import weights
 from verifiable.model.quantise.calibration import Stats
 from verifiable.model.quantise.demand import Demand
 from verifiable.model.quantise.functions import identity
+from verifiable.model.quantise.grid import Grid
 from verifiable.model.quantise.options import Options
 from verifiable.model.quantise.plan import Key, Plan
 from verifiable.model.quantise.resolution import aligned, needed
-from verifiable.model.quantise.scales import Grid, grid, snapped
+from verifiable.model.quantise.scales import grid, snapped
 from verifiable.model.quantise.steps import Outline
 
 _T = TypeVar("_T")

@@ -23,9 +23,9 @@ from verifiable.model.quantise import weights
 from verifiable.model.quantise.choices import Choices
 from verifiable.model.quantise.demand import Demand
 from verifiable.model.quantise.functions import Function, identity
+from verifiable.model.quantise.grid import Grid
 from verifiable.model.quantise.options import Options
 from verifiable.model.quantise.pooling import largest
-from verifiable.model.quantise.scales import Grid
 from verifiable.model.quantise.steps import Affine, Average, End, Largest, Linear, Move, Outline, Sum
 
 

@@ -16,8 +16,8 @@ from verifiable.encoding import json
 from verifiable.encoding.record import Record
 from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.program.ir import MAX_OPS, MAX_SHIFT
+from verifiable.model.quantise.grid import Grid
 from verifiable.model.quantise.options import Options
-from verifiable.model.quantise.scales import Grid
 
 MEDIA_TYPE = "application/vnd.verifiable.plan.v1+json"
 #: Of the rules that make a Program of a model and a Plan. Other rules, other number.

@@ -24,11 +24,12 @@ from verifiable.model.quantise.calibration import Sample, Stats, observe
 from verifiable.model.quantise.choices import Choices, Deciding, Following
 from verifiable.model.quantise.demand import demand
 from verifiable.model.quantise.emitter import Emitter, Held
+from verifiable.model.quantise.grid import Grid
 from verifiable.model.quantise.normalised import analysed
 from verifiable.model.quantise.options import Options
 from verifiable.model.quantise.outline import outline_of
 from verifiable.model.quantise.plan import Plan
-from verifiable.model.quantise.scales import Grid, exact_grid, groups
+from verifiable.model.quantise.scales import exact_grid, groups
 from verifiable.model.quantise.steps import Outline
 from verifiable.model.runtime import FloatModel
 from verifiable.model.shapes import Analysis

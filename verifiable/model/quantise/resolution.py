@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifiable.model.quantise.calibration import Stats
-from verifiable.model.quantise.scales import Grid
+from verifiable.model.quantise.grid import Grid
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _PROBES = 2049

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verifiable.model.program.bounds import Interval
 from verifiable.model.quantise.calibration import Stats
+from verifiable.model.quantise.grid import Grid
 from verifiable.model.quantise.steps import Largest, Move, Outline
 
 # Shares of the observed range that are tried, largest first; a smaller one must lower the error by a twentieth to be taken.
@@ -19,19 +18,6 @@ _SHARES = tuple(round(1 - 0.04 * i, 2) for i in range(16))
 _GAIN = 0.95
 # Bits of a scale's mantissa. Calibration runs in float32, whose last bits differ between machines; scales must not.
 _MANTISSA = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """The integers in [low, high], each standing for ``scale`` times itself."""
-
-    scale: float
-    low: int
-    high: int
-
-    @property
-    def clamp(self) -> Interval:
-        return self.low, self.high
 
 
 def groups(outline: Outline, stats: Mapping[str, Stats]) -> dict[str, Stats]:
