@@ -245,7 +245,7 @@ LABELS = dict.fromkeys(
     "largest",
 ) | {
     "dense round": "mlp", "dense values": "mlp", "scale round": "scaled", "scale values": "scaled",
-    "combine": "residual", "concat": "moved",
+    "combine": "residual", "concat": "moved", "merge round": "often_read", "merge value": "often_read",
 }  # fmt: skip
 
 

@@ -5,7 +5,8 @@ Every row of CHECKS names a check by the function it is in and its words, and an
 words; and with that one check taken out of the code it must be accepted. Checks that need more than one line are elsewhere:
 
 ===========================================  ========================================================================
-a tie that is rounded up                     test_end_to_end (refused by the structure)
+more attacks on ties and their flags          test_ties
+what a structure may cost a verifier          test_structure_file
 an accumulator that wraps                    test_sumcheck.test_an_accumulator_that_wraps_around_the_field
 bits of security, number of claims           test_soundness
 a missing byte, any byte, a hostile size     test_reader, test_commitment, test_sumcheck_bytes
@@ -24,14 +25,30 @@ import pytest
 
 from tests.adversarial import test_sumcheck as cheats
 from tests.adversarial.removal import remove
-from tests.zk.sumcheck import programs
+from tests.zk.sumcheck import liars, programs
+from tests.zk.sumcheck import test_ties as ties
 from tests.zk.sumcheck.liars import random_ext
-from verifiable.errors import Error, MalformedError, ProofError
-from verifiable.zk.sumcheck import commit_prover, commitment, field, logup, logup_prover, sumcheck, tables, verifier
+from tests.zk.sumcheck.test_structure_file import changed
+from verifiable.errors import Error, MalformedError, ProofError, UnsupportedError
+from verifiable.model.program.ops import Combine
+from verifiable.zk.sumcheck import (
+    commit_prover,
+    commitment,
+    field,
+    layers_prover,
+    logup,
+    logup_prover,
+    structure,
+    structure_file,
+    sumcheck,
+    tables,
+    verifier,
+)
 from verifiable.zk.sumcheck import prover as proving
 from verifiable.zk.sumcheck.layout import Layout
 from verifiable.zk.sumcheck.prover import Prover
 from verifiable.zk.sumcheck.reader import Reader
+from verifiable.zk.sumcheck.structure_file import StructureFile
 from verifiable.zk.sumcheck.transcript import Transcript
 from verifiable.zk.sumcheck.verifier import Statement, header, verify
 from verifiable.zk.sumcheck.walk import Walk
@@ -135,6 +152,10 @@ def forged_root(patch: Patch) -> Forged:
     return forged(cheats.WrongActivation(cheats.PROGRAM, CIRCUIT))
 
 
+def tied(kind: type[Prover]) -> Callable[[Patch], Forged]:
+    return lambda _: forged(kind(programs.tied(), CIRCUIT), samples=9)
+
+
 @dataclass(frozen=True)
 class Fractions:
     """Two leaves 1 / 0: "their sum is zero" is 0 / 0."""
@@ -154,6 +175,61 @@ def zero_denominators(_: Patch) -> Fractions:
     return Fractions(writer.getvalue())
 
 
+# -- the walk -------------------------------------------------------------------------------------------------------------
+
+
+def two_answers(patch: Patch) -> Forged:
+    """A sum that reads one accumulator twice is told two values of it, whose sum is right for a false result."""
+    true = proving._Prover.tensors
+
+    def tensors(self: Any, label: str, wanted: Any) -> list[field.Ext]:
+        if label != "combine":
+            return true(self, label, wanted)
+        tensor, point = wanted[0]
+        honest = tables.evaluate(field.from_signed(self.values[tensor].ravel()), point)
+        # The claim on the result, as the false tensor has it, less the one answer that is true.
+        claimed = tables.evaluate(field.from_signed(self.values[tensor + 1].ravel()), point)
+        false = field.ext_sub(field.ext_sub(claimed, honest), (1, 0))
+        self.writer.scalars(label, honest, false)
+        return [honest, false]
+
+    m = programs.Maker(0, 3, 5)
+    t = m.dense(0, 6)
+    program = m.done(m.add(Combine(sources=(t, t), coefficients=(1, 1), constant=1)))
+
+    class Wrong(Prover):
+        def step(self, number: int, tensors: Any) -> Any:
+            made = super().step(number, tensors).copy()
+            made.flat[0] += number  # the Combine's alone
+            return made
+
+    patch.setattr(proving._Prover, "tensors", tensors)
+    return forged(Wrong(program, CIRCUIT))
+
+
+def weight_between_groups(patch: Patch) -> Forged:
+    """The first output channel also sees a channel of the last group, by a weight that W has no place for."""
+    true, extra = layers_prover._kernels, 1 << 14
+
+    def kernels(weights: Any, shape: Any, out: Any) -> field.Array:
+        full = true(weights, shape, out)
+        place = (5 << 4) + (1 << 2) + 1  # channel 5, the middle tap
+        full[place] = field.add(full[place], field.scale_ext(field.eq_table(out)[:1], (extra, 0))[0])
+        return full
+
+    class Wrong(Prover):
+        def step(self, number: int, tensors: Any) -> Any:
+            made = super().step(number, tensors).copy()
+            made[:, :, 0, :4, :5] += extra * tensors[0][:, :, 5, :4, :5]
+            return made
+
+    patch.setattr(layers_prover, "_kernels", kernels)
+    found = forged(Wrong(programs.grouped(), CIRCUIT), samples=2)
+    true_outputs = Prover(programs.grouped(), CIRCUIT).prove(found.statement.inputs).outputs
+    assert not np.array_equal(found.statement.outputs["y0"], true_outputs["y0"])
+    return found
+
+
 # -- batching and openings ------------------------------------------------------------------------------------------------
 
 
@@ -166,10 +242,10 @@ def other_weights_in_the_walk(patch: Patch) -> Forged:
 
     cheat = cheats.with_other_weights(more_bias)
     cheat.weights = replace(cheat.weights, root=cheats.HONEST.weights.root)
-    true_open = proving._open
+    true_open = proving.prove_opening
     patch.setattr(
         proving,
-        "_open",
+        "prove_opening",
         lambda writer, label, committed, stack, claims: true_open(
             writer, label, committed if label == "trace" else cheats.HONEST.weights, stack, claims
         ),
@@ -183,10 +259,11 @@ class Opened:
     point: list[field.Ext]
     value: field.Ext
     proof: bytes
+    used: int = 1 << 10
 
     def judge(self) -> None:
         reader = Reader(self.proof, Transcript())
-        commitment.check(self.root, len(self.point), self.point, self.value, reader)
+        commitment.check(self.root, len(self.point), self.point, self.value, reader, used=self.used)
         reader.done()
 
 
@@ -212,7 +289,7 @@ def row_for_a_false_value(_: Patch) -> Opened:
     rng = np.random.default_rng(1)
     rng.integers(0, field.P, 1 << 10, dtype=np.uint64)
     point = random_ext(rng, 10)
-    first = field.eq_table(point[commitment.shape(10)[0] :])[0]
+    first = field.eq_table(point[10 - commitment.shape(10, 1 << 10)[1] :])[0]
     step = field.ext_inverse((int(first[0]), int(first[1])))
 
     def change(values: field.Array) -> field.Array:
@@ -228,6 +305,28 @@ def other_proximity_row(_: Patch) -> Opened:
         return values
 
     return opened(change=change)
+
+
+def cell_beyond_the_rows_in_use(_: Patch) -> Opened:
+    """A cell that the layout says is zero, and that no column has room for, is counted in the value and in u."""
+    rng, used, cell = np.random.default_rng(2), 900, 1000
+    table = rng.integers(0, field.P, 1 << 10, dtype=np.uint64)
+    table[used:] = 0
+    committed, point = commit_prover.commit(table, used), random_ext(rng, 10)
+    rows, log_cols = commitment.shape(10, used)
+    assert cell >= rows << log_cols
+    high = field.eq_table(point[: 10 - log_cols])[cell >> log_cols]
+
+    class Adding(Writer):
+        def array(self, label: str, values: field.Array) -> None:
+            if label == "opening combinations":
+                values[0, cell % (1 << log_cols)] = field.add(values[0, cell % (1 << log_cols)], high)
+            super().array(label, values)
+
+    claimed = field.ext_add(tables.evaluate(table, point), liars.eq(point, cell))
+    writer = Adding(Transcript())
+    commit_prover.open(committed, point, claimed, writer)
+    return Opened(committed.root, point, claimed, writer.getvalue(), used)
 
 
 # -- the statement, and the bytes -----------------------------------------------------------------------------------------
@@ -279,6 +378,27 @@ def second_spelling(patch: Patch) -> Forged:
     return forged(Prover(programs.input_is_output(), CIRCUIT))  # an idle trace, so all its rounds are 0
 
 
+# -- the circuit's part ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes shown as a structure."""
+
+    data: bytes
+
+    def judge(self) -> None:
+        StructureFile.parse(self.data)
+
+
+def part(path: str, value: object, name: str = "mlp") -> Callable[[Patch], Part]:
+    return lambda _: Part(changed(path, value, name))
+
+
+PARSE = StructureFile.parse.__func__  # type: ignore[attr-defined]
+#: Tables of the largest size: eight fit.
+EIGHT_AND_ONE = [{"low": str(i), "runs": [[0, 0, 1 << 21]]} for i in range(9)]
+
 CHECKS: dict[str, tuple[Callable[..., Any], str, Callable[[Patch], Any]]] = {
     # 1. the statement
     "lengths of id and root": (verifier.admit, "32 bytes each", lambda _: stated(circuit=b"short")),
@@ -300,6 +420,9 @@ CHECKS: dict[str, tuple[Callable[..., Any], str, Callable[[Patch], Any]]] = {
     "zero denominators": (logup.verify_fractions, "logup: a denominator is zero", zero_denominators),
     "leaves' numerator": (logup.verify_logup, "logup: the leaves' numerator", tree_of_other_counts),
     "leaves' denominator": (logup.verify_logup, "logup: the leaves' denominator", tree_of_other_columns),
+    "a tie rounded up": (logup.verify_fractions, "logup: the root", tied(ties.Otherwise)),
+    "a tie that is none": (logup.verify_fractions, "logup: the root", tied(ties.ClaimsATieThroughout)),
+    "a tie's flag, told twice": (sumcheck.verify_against, ": the final evaluation", tied(ties.TwoFaced)),
     # 5. the walk
     "dense": (sumcheck.verify_product, ": the product of the two final evaluations", mlp(cheats.WrongAccumulator)),
     "dense, last": (sumcheck.verify_product, ": the product of the two final evaluations", mlp(cheats.WrongLastAccumulator)),
@@ -311,6 +434,8 @@ CHECKS: dict[str, tuple[Callable[..., Any], str, Callable[[Patch], Any]]] = {
     "reshape": (sumcheck.verify_against, ": the final evaluation", wrong_step("moved", "Reshape")),
     "combine": (Walk._combine, "combine: the weighted sum", wrong_step("residual", "Combine")),
     "concat": (Walk._move, "concat: the sum of the parts", wrong_step("moved", "Concat")),
+    "merge": (sumcheck.verify_against, ": the final evaluation", two_answers),
+    "groups": (sumcheck.verify_against, ": the final evaluation", weight_between_groups),
     "outputs": (sumcheck.verify_against, ": the final evaluation", mlp(cheats.WrongOutput)),
     # 6. the inputs
     "inputs": (verifier.verify, "input: its evaluation", mlp(cheats.OtherInput)),
@@ -321,9 +446,20 @@ CHECKS: dict[str, tuple[Callable[..., Any], str, Callable[[Patch], Any]]] = {
     "opened columns": (commitment._check_tree, "not those under the root", lambda _: opened(root=bytes(32))),
     "evaluation row": (commitment.check, " combination is not that of the committed columns", row_for_a_false_value),
     "proximity row": (commitment.check, " combination is not that of the committed columns", other_proximity_row),
+    "rows in use": (commitment.check, " combination is not that of the committed columns", cell_beyond_the_rows_in_use),
     # 8. the end
     "trailing bytes": (Reader.done, "bytes too many", changed_bytes(lambda proof: proof + b"\0")),
+    # the circuit's part
+    "root of the weights": (PARSE, "not 32 bytes", part("weights", "00")),
+    "a tie where nothing is rounded": (PARSE, "an operation that never rounds", part("ties", [0])),
+    "one spelling": (PARSE, "not in canonical form", part("tables/0/runs", [[0, 0, 2], [0, 0, 2]])),
+    "a remainder that wraps": (structure.check_width, "its accumulator is too wide", part("operations/1/shift", 61)),
+    "a table of no power of two": (structure_file._table, "expected a power of two", part("tables/0/runs", [[0, 1, 3]])),
+    "rows of all tables": (structure_file._Room.take, "rows in all tables", part("tables", EIGHT_AND_ONE)),
 }
+
+#: Where one check serves many steps: the step.
+STEPS = {"merge": "merge: ", "groups": "select: ", "a tie's flag, told twice": "trace: "}
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -334,6 +470,7 @@ def test_an_attack_fails_on_this_check_alone(name: str, monkeypatch: Patch) -> N
     with pytest.raises(Error) as caught:
         shown.judge()
     assert words in caught.value.message
-    assert isinstance(caught.value, MalformedError | ProofError)
+    assert caught.value.message.startswith(STEPS.get(name, ""))
+    assert isinstance(caught.value, MalformedError | ProofError | UnsupportedError)
     remove(monkeypatch, function, words)
     shown.judge()
