@@ -124,6 +124,7 @@ def check(path: Path, dims: Mapping[str, int], visibility: Visibility, limits: L
     from verifiable.model.preflight import preflight
     from verifiable.model.quantise import plan_of, program
     from verifiable.zk.sumcheck.build import require_visible
+    from verifiable.zk.sumcheck.cost import require_bounded
     from verifiable.zk.sumcheck.estimate import estimate
     from verifiable.zk.sumcheck.operators import OPERATORS
     from verifiable.zk.sumcheck.structure import Structure
@@ -139,6 +140,7 @@ def check(path: Path, dims: Mapping[str, int], visibility: Visibility, limits: L
     try:
         require_visible(visibility)
         structure = Structure.of(program(shaped.data, plan_of(shaped.data, samples)))
+        require_bounded(structure)
     except UnsupportedError as error:
         defect = Defect(where="model", op="", reason=error.message, fix=error.hint)
         return Checked(report=replace(report, defects=(defect,)), cost=None)

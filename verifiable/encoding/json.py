@@ -34,6 +34,11 @@ def canonical(value: object) -> bytes:
         raise MalformedError(f"cannot be written as canonical JSON: {error}") from error
 
 
+def marks(data: bytes) -> int:
+    """Commas, quotes and opening brackets, which ``max_marks`` bounds when the document is read."""
+    return sum(map(data.count, (b",", b'"', b"[", b"{")))
+
+
 def parse(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH, max_marks: int = MAX_MARKS) -> Any:
     """Read one JSON document of at most ``max_size`` bytes; ``what`` names it in errors.
 
@@ -43,8 +48,8 @@ def parse(data: bytes, *, what: str, max_size: int, max_depth: int = MAX_DEPTH, 
     if len(data) > max_size:
         raise MalformedError(f"{what}: {len(data):,} bytes is more than the {max_size:,} allowed")
     # Three bytes of text make a list of 56 bytes, so a cap on the size alone bounds neither memory nor time.
-    if (marks := sum(map(data.count, (b",", b'"', b"[", b"{")))) > max_marks:
-        raise MalformedError(f"{what}: too many values: {marks:,} commas, quotes and brackets, {max_marks:,} are allowed")
+    if (found := marks(data)) > max_marks:
+        raise MalformedError(f"{what}: too many values: {found:,} commas, quotes and brackets, {max_marks:,} are allowed")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

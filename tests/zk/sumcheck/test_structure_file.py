@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from tests.zk.sumcheck import programs
 from verifiable.encoding import json as canonical
 from verifiable.errors import Error, MalformedError, UnsupportedError
+from verifiable.zk.sumcheck import cost, structure_file
+from verifiable.zk.sumcheck.maps import AxisMap
 from verifiable.zk.sumcheck.prover import Prover
-from verifiable.zk.sumcheck.structure import Structure
+from verifiable.zk.sumcheck.structure import Structure, Table
 from verifiable.zk.sumcheck.structure_file import StructureFile, _runs
 from verifiable.zk.sumcheck.verifier import Statement, verify
 
@@ -91,6 +94,8 @@ def changed(path: str, value: object, name: str = "mlp") -> bytes:
         ("ties", [0], MalformedError),  # no Requantise
         ("ties", [99], MalformedError),
         ("ties", [True], MalformedError),
+        ("ties", [[1]], MalformedError),
+        ("ties", [{}], MalformedError),
         ("maxima", [{"operation": 0, "low": "0", "logSize": 4}], MalformedError),
     ],
 )  # fmt: skip
@@ -103,6 +108,81 @@ def test_a_maximum_needs_its_table() -> None:
     name = next(n for n in programs.ALL if b'"maximum"' in encoded(n))
     with pytest.raises(MalformedError, match="maxima"):
         StructureFile.parse(changed("maxima", [], name))
+
+
+# -- what a few bytes may cost --------------------------------------------------------------------------------------------
+
+
+def hostile(shape: list[int], op: dict[str, object], made: list[int], constants: list[list[int]]) -> bytes:
+    """One operation between an input and an output."""
+    document = json.loads(encoded("input_is_output"))
+    for end, extent in (("inputs", shape), ("outputs", made)):
+        document[end] = [document[end][0] | {"shape": extent}]
+    document["outputs"][0] |= {"tensor": 1}
+    document["operations"] = [op]
+    document["constants"] = [{"dtype": "int64" if i else "int8", "shape": extent} for i, extent in enumerate(constants)]
+    return canonical.canonical(document)
+
+
+def conv(kernel: list[int], groups: int) -> dict[str, object]:
+    numbers = {"source": 0, "weight": 0, "multiplier": 1, "bias": 2, "groups": groups}
+    return {"op": "conv", "kernel": kernel, "strides": [1, 1], "pads": [0, 0, 0, 0], **numbers}
+
+
+WIDE, CHANNELS = 1 << 18, 1 << 17
+HOSTILE = {
+    "window": hostile([1, 1, 1, 2 * WIDE - 1], conv([1, WIDE], 1), [1, 1, 1, WIDE], [[1, 1, 1, WIDE], [1], [1]]),
+    "groups": hostile(
+        [1, 2 * CHANNELS, 1, 1], conv([1, 1], 2), [1, CHANNELS, 1, 1], [[CHANNELS, CHANNELS, 1, 1], [CHANNELS], [CHANNELS]]
+    ),
+    "reshape": hostile([5] * 8, {"op": "reshape", "source": 0, "shape": [5**8]}, [5**8], []),
+    "input": hostile([9] * 8, {"op": "transpose", "source": 0, "axes": [*range(8)]}, [9] * 8, []),
+    "slice": hostile(
+        [1 << 24], {"op": "slice", "source": 0, "starts": [1], "steps": [1], "sizes": [(1 << 24) - 1]}, [(1 << 24) - 1], []
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_few_bytes_do_not_make_a_verifier_build_huge_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of gigabytes, some of these: nothing of it is built before it is refused."""
+    data = HOSTILE[name]
+    assert len(data) < 1500
+    started = time.monotonic()
+    with pytest.raises(UnsupportedError, match=r"a map of|padded is more|maps of"):
+        StructureFile.parse(data)
+    assert time.monotonic() - started < 1
+    monkeypatch.setattr(structure_file, "require_bounded", lambda _: None)
+    StructureFile.parse(data)  # nothing else is wrong with it
+
+
+@pytest.mark.parametrize("name", programs.ALL)
+def test_maps_cost_no_more_than_is_judged(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    prover, given = Prover(programs.ALL[name](), b"c" * 32), programs.inputs(programs.ALL[name](), 2)
+    made = prover.prove(given)
+    read: list[int] = []
+    true = AxisMap.evaluate
+
+    def counted(self: AxisMap, *points: object) -> object:
+        read.append(len(self.outputs))
+        return true(self, *points)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(AxisMap, "evaluate", counted)
+    statement = Statement(circuit=b"c" * 32, weights=prover.weights.root, inputs=given, outputs=made.outputs)
+    verify(prover.structure, statement, made.proof)
+    limit = sum(read)
+    monkeypatch.setattr(cost, "MAX_MAPS", max(limit - 1, 0))
+    if limit:
+        with pytest.raises(UnsupportedError, match="maps of"):
+            cost.require_bounded(prover.structure)
+
+
+def test_a_table_of_too_many_runs_is_refused_when_it_is_written() -> None:
+    structure = Structure.of(programs.mlp())
+    noise = Table(low=0, values=np.random.default_rng(0).integers(-9999, 9999, 1 << 20))
+    file = StructureFile(structure=replace(structure, tables=(noise, *structure.tables[1:])), root=ROOT)
+    with pytest.raises(UnsupportedError, match="change too often"):
+        file.encode()
 
 
 @given(st.data())

@@ -10,11 +10,12 @@ from verifiable.digest import Digest
 from verifiable.errors import UnsupportedError
 from verifiable.model.fidelity import MEDIA_TYPE as FIDELITY
 from verifiable.model.program.bounds import bounds
-from verifiable.model.program.ir import Program
+from verifiable.model.program.ir import Output, Program
 from verifiable.model.program.serialise import MEDIA_TYPE as PROGRAM
 from verifiable.model.quantise.plan import MEDIA_TYPE as PLAN
 from verifiable.zk.circuit import Circuit, Part, Post, TensorSpec, VerifierCircuit, Visibility
 from verifiable.zk.sumcheck import structure_file
+from verifiable.zk.sumcheck.cost import require_bounded
 from verifiable.zk.sumcheck.structure import Structure
 from verifiable.zk.sumcheck.structure_file import StructureFile
 from verifiable.zk.sumcheck.weights import commit
@@ -39,6 +40,7 @@ def build(*, model: Digest, program: Program, plan: bytes, fidelity: bytes, visi
     """
     require_visible(visibility)
     structure = Structure.of(program)
+    require_bounded(structure)
     file = StructureFile(structure=structure, root=commit(program, structure).root)
     parts = {"structure": file.encode(), "plan": plan, "fidelity": fidelity}
     data = program.encode()
@@ -83,7 +85,12 @@ def output_specs(program: Program) -> tuple[TensorSpec, ...]:
         TensorSpec(
             name=output.name, dtype=output.dtype, shape=program.shapes[output.tensor], scale=output.scale,
             low=ranges[output.tensor][0], high=ranges[output.tensor][1],
-            post=None if output.post == "none" else Post(kind=output.post, axis=output.axis, shape=output.shape),
+            post=post(output),
         )
         for output in program.outputs
     )  # fmt: skip
+
+
+def post(output: Output) -> Post | None:
+    """What is done to the output after the proof, as ``circuit.json`` has it."""
+    return None if output.post == "none" else Post(kind=output.post, axis=output.axis, shape=output.shape)

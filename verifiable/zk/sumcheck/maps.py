@@ -33,6 +33,18 @@ def log_padded(size: int) -> int:
     return (size - 1).bit_length()
 
 
+def regrouped(given: Sequence[int], shape: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """Of a reshape, axes of 1 aside: the leading axes that stay, those of ``given`` that follow, and what they become."""
+    old, new = [d for d in given if d > 1], [d for d in shape if d > 1]
+    same = next((a for a, (d, e) in enumerate(zip(old, new, strict=False)) if d != e), min(len(old), len(new)))
+    return old[:same], old[same:], new[same:]
+
+
+def all_powers(extents: Sequence[int]) -> bool:
+    """Whether axes padded to powers of two are what they were."""
+    return all(d & (d - 1) == 0 for d in extents)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisMap:
     """Triples of one axis as three int64 arrays of one length, ordered by tap, and the logs of the padded axes."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from verifiable.model.program.ops import Concat, Pad, Shape, Slice, SumPool
 from verifiable.zk.sumcheck.layout import Layout, axis_logs
-from verifiable.zk.sumcheck.maps import AxisMap, Indices, select, window
+from verifiable.zk.sumcheck.maps import AxisMap, Indices, all_powers, regrouped, select, window
 from verifiable.zk.sumcheck.structure import Structure
 
 
@@ -39,11 +39,9 @@ def flat_map(layout: Layout, number: int) -> tuple[int, AxisMap | None]:
     """A Reshape as one map of flattened axes, or None where padded tensors are one and the same."""
     shape = layout.structure.shapes[layout.result(number)]
     given = layout.structure.shapes[layout.structure.ops[number].source]  # type: ignore[union-attr]
-    old, new = [d for d in given if d > 1], [d for d in shape if d > 1]
-    same = next((a for a, (d, e) in enumerate(zip(old, new, strict=False)) if d != e), min(len(old), len(new)))
-    kept, old, new = old[:same], old[same:], new[same:]
-    log_kept = _kept(layout, tuple(kept), same)
-    if all(d & (d - 1) == 0 for d in (*old, *new)):
+    kept, old, new = regrouped(given, shape)
+    log_kept = _kept(layout, tuple(kept), len(kept))
+    if all_powers((*old, *new)):
         return log_kept, None
     sources = np.full(1 << sum(axis_logs(tuple(new))), -1, np.int64)
     sources[_positions(new)] = _positions(old)

@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 
 from verifiable.encoding import json
 from verifiable.encoding.record import Record
-from verifiable.errors import MalformedError
+from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.program import serialise
 from verifiable.model.program.ir import LIMIT, MAX_OPS, check_ends, check_outputs, shapes_of
 from verifiable.model.program.ops import Maximum, Requantise, Scale
+from verifiable.zk.sumcheck.cost import require_bounded
 from verifiable.zk.sumcheck.structure import Structure, Table, check_width, relu
 
 MEDIA_TYPE = "application/vnd.verifiable.sumcheck.structure.v1+json"
 MAX_SIZE = 1 << 24
+#: Commas, quotes and brackets: a quarter of them are runs of tables.
+MAX_MARKS = 1 << 20
 #: Rows of one table, and of all: what a stranger's structure may make a verifier allocate.
 MAX_LOG_ROWS = 21
 MAX_ALL_ROWS = 1 << 24
@@ -38,9 +41,9 @@ class StructureFile:
     root: bytes
 
     def encode(self) -> bytes:
-        """Canonical JSON; :meth:`parse` is the inverse."""
+        """Canonical JSON; :meth:`parse` is the inverse. Raises UnsupportedError for tables of too many runs."""
         structure = self.structure
-        return json.canonical({
+        data = json.canonical({
             "mediaType": MEDIA_TYPE,
             "weights": self.root.hex(),
             "inputs": [serialise.write_input(entry) for entry in structure.inputs],
@@ -54,11 +57,16 @@ class StructureFile:
             ],
             "ties": sorted(structure.ties),
         })  # fmt: skip
+        if len(data) > MAX_SIZE or json.marks(data) > MAX_MARKS:
+            raise UnsupportedError("program: its tables change too often to be part of a circuit", hint="use fewer levels")
+        return data
 
     @classmethod
     def parse(cls, data: bytes) -> StructureFile:
-        """Raises MalformedError for anything that :meth:`encode` would not have written, UnsupportedError where a sum wraps."""
-        root = Record(json.parse_canonical(data, what="structure", max_size=MAX_SIZE), "structure")
+        """Raises MalformedError for anything that :meth:`encode` would not have written; UnsupportedError where a sum wraps or
+        a verifier would have to read more than :mod:`.cost` allows.
+        """
+        root = Record(json.parse_canonical(data, what="structure", max_size=MAX_SIZE, max_marks=MAX_MARKS), "structure")
         root.constant("mediaType", MEDIA_TYPE)
         weights = root.hex("weights", max_size=32)
         if len(weights) != 32:
@@ -70,7 +78,7 @@ class StructureFile:
         room = _Room()
         tables = tuple(_table(r, room) for r in root.records("tables", maximum=MAX_OPS))
         maxima = dict(_maximum(r, room) for r in root.records("maxima", maximum=MAX_OPS))
-        ties = frozenset(root.items("ties", maximum=MAX_OPS))
+        ties = root.items("ties", maximum=MAX_OPS)
         root.done()
         if not inputs or not outputs:
             raise MalformedError("structure: no inputs, or no outputs")
@@ -89,8 +97,9 @@ class StructureFile:
         structure = Structure(
             inputs=inputs, ops=ops, shapes=shapes, outputs=outputs, constants=constants, tables=tables, maxima=maxima,
             scales={i: (constants[op.multiplier][1], constants[op.bias][1]) for i, op in enumerate(ops) if isinstance(op, Scale)},
-            ties=ties,
+            ties=frozenset(ties),
         )  # fmt: skip
+        require_bounded(structure)
         parsed = cls(structure=structure, root=weights)
         if parsed.encode() != data:  # e.g. a run cut in two: one table, one spelling
             raise MalformedError("structure: not in canonical form")

@@ -157,7 +157,7 @@ class SumcheckSystem:
 
 def _structure(circuit: VerifierCircuit) -> StructureFile:
     """The circuit is one that this version makes: system, version, visibility, parts, ends."""
-    from verifiable.zk.sumcheck.build import MEDIA_TYPES, VERSION, input_specs, require_visible
+    from verifiable.zk.sumcheck.build import MEDIA_TYPES, VERSION, input_specs, post, require_visible
     from verifiable.zk.sumcheck.structure_file import StructureFile
 
     named = circuit.circuit
@@ -169,8 +169,10 @@ def _structure(circuit: VerifierCircuit) -> StructureFile:
         raise MalformedError("circuit: its parts are not those of a sumcheck circuit")
     require_visible(named.visibility)
     file = StructureFile.parse(circuit.parts["structure"])
-    ends = [(o.name, o.dtype, file.structure.shapes[o.tensor], o.scale) for o in file.structure.outputs]
-    if named.inputs != input_specs(file.structure) or ends != [(s.name, s.dtype, s.shape, s.scale) for s in named.outputs]:
+    # Their bounds depend on weights, so a verifier cannot compare them.
+    given = [(s.name, s.dtype, s.shape, s.scale, s.post) for s in named.outputs]
+    due = [(o.name, o.dtype, file.structure.shapes[o.tensor], o.scale, post(o)) for o in file.structure.outputs]
+    if named.inputs != input_specs(file.structure) or given != due:
         raise MalformedError("circuit: its inputs and outputs are not those of its structure")
     return file
 

@@ -27,6 +27,7 @@ from verifiable.model.program.ir import LIMIT
 from verifiable.model.program.ops import Shape
 from verifiable.zk.sumcheck import commitment, field, layers
 from verifiable.zk.sumcheck.budget import budget
+from verifiable.zk.sumcheck.cost import require_public
 from verifiable.zk.sumcheck.evaluation import of_integers
 from verifiable.zk.sumcheck.field import Ext, ext_add, ext_mul
 from verifiable.zk.sumcheck.layers import Claim, Point, powers_of
@@ -83,7 +84,7 @@ def verify(structure: Structure, statement: Statement, proof: bytes) -> None:
 
 def admit(structure: Structure, statement: Statement) -> Layout:
     """The layout for the statement's samples. Raises MalformedError unless names, shapes, dtypes and ranges are as declared and
-    the budget is kept, UnsupportedError for a Program that makes too many claims.
+    the budget is kept, UnsupportedError for values that are too many to be evaluated.
     """
     if len(statement.circuit) != 32 or len(statement.weights) != 32:
         raise MalformedError("statement: a circuit id and a root are 32 bytes each")
@@ -112,6 +113,7 @@ def header(layout: Layout) -> bytes:
 def _admit(where: str, value: NDArray[Any], shape: Shape, low: int, high: int) -> int:
     if value.dtype.kind not in "iu" or value.ndim != len(shape) + 1 or value.shape[1:] != shape or not value.size:
         raise MalformedError(f"{where}: expected integers of shape [samples, {', '.join(map(str, shape))}]")
+    require_public(where, value.shape)
     if not low <= int(value.min()) <= int(value.max()) <= high:
         raise MalformedError(f"{where}: an integer is outside of [{low}, {high}]")
     return len(value)
