@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second verifier, written from docs/formats/sumcheck.md: Python integers and loops, nothing of the first but the structure.
+"""A second verifier, written from docs/formats/sumcheck.md: Python integers and loops, nothing of the first.
 
-It judges small proofs, slowly. What both accept and both refuse is what the document says.
+It is given the circuit's part ``structure`` as bytes, and judges small proofs, slowly. What both accept and both refuse is what
+the document says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from verifiable.zk.sumcheck.structure import Structure
-
 P = 2**64 - 2**32 + 1
-LOG_COLS = [*[0] * 9, 5, 6, 7, 8, 9, 9, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15, 16, 16, 17]
+LEAST_USED = (402, 530, 1032, 2332, 6164, 18875, 64660, 237866, 911035, 3564614, 14100958, 56090620, 223738061)  # from 2^5 on
 E = tuple[int, int]
 Point = list[E]
 Map = tuple[list[tuple[int, int, int]], int, int, int]  # triples (output, tap, input), and the variables of each
@@ -60,6 +61,10 @@ def eqs(point: Sequence[E]) -> Point:
     return table
 
 
+def eq(a: Sequence[E], b: Sequence[E]) -> E:
+    return mul(*(add(mul(x, y), mul(sub(ONE, x), sub(ONE, y))) for x, y in zip(a, b, strict=True)))
+
+
 def extension(values: Iterable[int], point: Sequence[E]) -> E:
     return add(ZERO, *(mul(w, num(int(v))) for w, v in zip(eqs(point), values, strict=True)))
 
@@ -82,19 +87,81 @@ def stack(blocks: list[tuple[Any, int]]) -> tuple[int, dict[Any, tuple[int, int]
     return max(1, log(end)), places
 
 
+def used(places: Mapping[Any, tuple[int, int]]) -> int:
+    return max(offset + (1 << size) for size, offset in places.values())
+
+
 def place(log_size: int, size: int, offset: int, at: Sequence[E]) -> E:
     bits = [offset >> (log_size - 1 - i) & 1 for i in range(log_size - size)]
     return mul(*(r if bit else sub(ONE, r) for bit, r in zip(bits, at, strict=False)))
 
 
+def log_cols(used: int) -> int:
+    below = sum(least <= used for least in LEAST_USED)
+    return below + 4 if below else 0
+
+
+class Structure:
+    """The circuit's part, read."""
+
+    def __init__(self, data: bytes) -> None:
+        part = json.loads(data)
+        self.root = bytes.fromhex(part["weights"])
+        self.inputs, self.outputs = ([SimpleNamespace(**entry) for entry in part[end]] for end in ("inputs", "outputs"))
+        self.constants = [constant["shape"] for constant in part["constants"]]
+        self.ops: list[Any] = [SimpleNamespace(**{k: whole(v, k) for k, v in op.items()}) for op in part["operations"]]
+        self.tables = []
+        for table in part["tables"]:
+            values = [first + step * k for first, step, count in table["runs"] for k in range(count)]
+            self.tables.append((int(table["low"]), values))
+        self.maxima = {}
+        for entry in part["maxima"]:
+            low = int(entry["low"])
+            self.maxima[entry["operation"]] = low, [max(low + k, 0) for k in range(1 << entry["logSize"])]
+        self.ties = set(part["ties"])
+        self.shapes: list[Any] = [entry.shape for entry in self.inputs]
+        for op in self.ops:
+            self.shapes.append(list(self.shape(op)))
+
+    def shape(self, op: Any) -> Sequence[int]:
+        x = self.shapes[sources(op)[0]]
+        if op.op in ("conv", "sumpool"):
+            channels = self.constants[op.weight][0] if op.op == "conv" else x[1]
+            tall, wide = ((x[a + 2] + op.pads[a] + op.pads[a + 2] - op.kernel[a]) // op.strides[a] + 1 for a in range(2))
+            return x[0], channels, tall, wide
+        if op.op == "concat":
+            joined = sum(self.shapes[source][op.axis] for source in op.sources)
+            return [*x[: op.axis], joined, *x[op.axis + 1 :]]
+        if op.op == "pad":
+            return [b + d + a for b, d, a in zip(op.before, x, op.after, strict=True)]
+        if op.op == "dense":
+            return [*x[:-1], self.constants[op.weight][0]]
+        if op.op == "transpose":
+            return [x[a] for a in op.axes]
+        return {"reshape": getattr(op, "shape", x), "slice": getattr(op, "sizes", x)}.get(op.op, x)
+
+
+def whole(value: Any, name: str) -> Any:
+    """Integers are sometimes written as strings."""
+    if isinstance(value, list):
+        return [int(v) for v in value]
+    return value if name == "op" else int(value)
+
+
+def sources(op: Any) -> Sequence[int]:
+    if op.op == "maximum":
+        return op.left, op.right
+    return op.sources if op.op in ("combine", "concat") else (op.source,)
+
+
 class Second:
     """One proof, read front to back."""
 
-    def __init__(self, structure: Structure, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
-        self.s, self.inputs, self.outputs = structure, inputs, outputs
+    def __init__(self, part: bytes, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        self.s, self.inputs, self.outputs = Structure(part), inputs, outputs
         self.samples = len(next(iter(inputs.values())))
-        self.first = len(structure.inputs)
-        self.kinds = [type(op).__name__ for op in structure.ops]
+        self.first = len(self.s.inputs)
+        self.kinds = [op.op for op in self.s.ops]
         self.open: dict[int, list[tuple[Point, E]]] = {}
         self.trace: list[tuple[Any, Point, E]] = []
         self.weights: list[tuple[Any, Point, E]] = []
@@ -107,92 +174,109 @@ class Second:
 
     def lay_out(self) -> None:
         cells = {i: sum(self.logs(self.first + i)) for i in range(len(self.kinds))}
-        shifts = {i: op.shift for i, op in enumerate(self.s.ops) if self.kinds[i] == "Requantise"}  # type: ignore[union-attr]
+        shifts = {i: op.shift for i, op in enumerate(self.s.ops) if op.op == "requantise"}
 
         def digits(shift: int, w: int) -> list[int]:
             return [w] * (shift // w) + [shift % w] * (shift % w > 0)
 
+        def kind(i: int, j: int) -> str:
+            return "range" if i not in self.s.ties else "next" if j else "first"
+
+        def looked_up(w: int) -> set[tuple[str, int]]:
+            return {(kind(i, j), v) for i, shift in shifts.items() for j, v in enumerate(digits(shift, w))}
+
         def cost(w: int) -> int:
-            used = {v for shift in shifts.values() for v in digits(shift, w)}
-            return sum(len(digits(shift, w)) << cells[i] for i, shift in shifts.items()) + sum(1 << v for v in used)
+            own = sum(len(digits(shift, w)) << cells[i] for i, shift in shifts.items())
+            return own + sum(1 << (v + (name == "next")) for name, v in looked_up(w))
 
         width = min((4, 6, 8, 10, 12, 16), key=cost)
         self.digits = {i: digits(shift, width) for i, shift in shifts.items()}
-        ranges = sorted({v for widths in self.digits.values() for v in widths})
-        tables: list[tuple[Any, int]] = [(("table", t), log(len(table.values))) for t, table in enumerate(self.s.tables)]
-        tables += [(("relu", i), log(len(self.s.maxima[i].values))) for i in range(len(cells)) if self.kinds[i] == "Maximum"]
-        tables += [(("range", v), v) for v in ranges]
+        read = {(i in self.s.ties, self.s.ops[i].table) for i in shifts}
+        tables: list[tuple[Any, int]] = []
+        for name, tied in (("table", False), ("even", True)):
+            tables += [((name, t), log(len(v)) + tied) for t, (_, v) in enumerate(self.s.tables) if (tied, t) in read]
+        tables += [(("relu", i), log(len(values))) for i, (_, values) in sorted(self.s.maxima.items())]
+        tables += [(key, key[1] + (key[0] == "next")) for key in sorted(looked_up(width))]
         self.number = {key: n for n, (key, _) in enumerate(tables, 1)}
-        blocks: list[tuple[Any, int]] = []
-        self.lookups: dict[Any, tuple[Any, int]] = {}  # leaf to (its table, columns)
+        self.lookups: dict[Any, tuple[Any, list[Any]]] = {}  # leaf to (its table, what its columns are in T)
         leaves = list(tables)
-        for i, kind in enumerate(self.kinds):
-            if kind in ("Requantise", "Maximum"):
-                own = ("table", self.s.ops[i].table) if kind == "Requantise" else ("relu", i)  # type: ignore[union-attr]
-                mine = [((i, "result"), (own, 2))] + [((i, j), (("range", v), 1)) for j, v in enumerate(self.digits.get(i, []))]
-                self.lookups |= dict(mine)
-                blocks += [(key, cells[i]) for key, _ in mine]
-                leaves += [(key, cells[i]) for key, _ in mine]
-        self.t_size, self.t = stack(blocks + tables or [("none", 1)])
-        self.w_size, self.w = stack(list(self.weight_blocks()) or [("none", 1)])
+        for i, op in enumerate(self.s.ops):
+            tied = i in self.s.ties
+            if op.op == "maximum":
+                mine = [((i, "result"), (("relu", i), [None, None]))]
+            elif op.op == "requantise":
+                last = [(i, "tie", len(self.digits[i]) - 1)] * tied
+                mine = [((i, "result"), (("even" if tied else "table", op.table), [None, (i, "result"), *last]))]
+                for j, v in enumerate(self.digits[i]):
+                    flags = [(i, "tie", k) for k in (j, j - 1) if tied and k >= 0]
+                    mine.append(((i, "digit", j), ((kind(i, j), v), [(i, "digit", j), *flags])))  # type: ignore[list-item]
+            else:
+                continue
+            self.lookups |= dict(mine)
+            leaves += [(key, cells[i]) for key, _ in mine]
         self.log_leaves, self.leaves = stack(leaves) if leaves else (0, {})
+        blocks: dict[Any, int] = {}
+        for key, (size, _) in self.leaves.items():
+            for column in self.lookups.get(key, (key, [key]))[1]:
+                if column is not None:
+                    blocks.setdefault(column, size)
+        blocks |= {(i, "result"): cells[i] for i in sorted(self.s.maxima)}
+        self.t_size, self.t = stack(list(blocks.items()) or [("none", 1)])
+        self.w_size, self.w = stack(list(self.weight_blocks()) or [("none", 1)])
 
     def weight_blocks(self) -> Iterable[tuple[Any, int]]:
-        for i, (kind, op) in enumerate(zip(self.kinds, self.s.ops, strict=True)):
-            shape = self.s.shapes[self.first + i]
-            if kind == "Dense":
-                out, inner = log(shape[-1]), log(self.s.shapes[op.source][-1])  # type: ignore[union-attr]
-                yield from [((i, "weight"), out + inner), ((i, "bias"), out)]
-            elif kind == "Conv":
-                inner = log(self.s.shapes[op.source][1] // op.groups) + sum(map(log, op.kernel))  # type: ignore[union-attr]
+        for i, op in enumerate(self.s.ops):
+            shape, given = self.s.shapes[self.first + i], self.s.shapes[sources(op)[0]]
+            if op.op == "dense":
+                yield from [((i, "weight"), log(shape[-1]) + log(given[-1])), ((i, "bias"), log(shape[-1]))]
+            elif op.op == "conv":
+                inner = log(given[1] // op.groups) + sum(map(log, op.kernel))
                 yield from [((i, "bias"), log(shape[1])), ((i, "weight"), log(shape[1]) + inner)]
-            elif kind == "Scale":
-                yield from zip([(i, "weight"), (i, "bias")], (sum(map(log, s)) for s in self.s.scales[i]), strict=True)
+            elif op.op == "scale":
+                sizes = (sum(map(log, self.s.constants[c])) for c in (op.multiplier, op.bias))
+                yield from zip([(i, "weight"), (i, "bias")], sizes, strict=True)
 
     def bits(self) -> int:
         """The header's, by the table under "Soundness"."""
-        wide = max([columns for _, columns in self.lookups.values()], default=0)
+        wide = max([len(columns) for _, columns in self.lookups.values()], default=0)
         rows = sum(1 << size for size, _ in self.leaves.values())
         count = [0] * len(self.s.shapes)
-        for i, kind in enumerate(self.kinds):
-            for source in self.sources(i) if kind in ("Requantise", "Maximum") else ():
+        for op in self.s.ops:
+            for source in sources(op) if op.op in ("requantise", "maximum") else ():
                 count[source] += 1
         for output in self.s.outputs:
             count[output.tensor] += 1
-        on_t = sum(columns for _, columns in self.lookups.values()) + len(self.number)
-        on_w = rounds = 0
-        for i in reversed(range(len(self.kinds))):
-            mine, kind = count[self.first + i], self.kinds[i]
-            if kind in ("Requantise", "Maximum"):
+        on_t = sum(len(columns) for _, columns in self.lookups.values()) + len(self.number)
+        on_w = rounds = merges = 0
+        for i, op in reversed(list(enumerate(self.s.ops))):
+            mine = count[self.first + i]
+            if op.op in ("requantise", "maximum"):
                 on_t += mine
-                continue
-            on_w += 2 * mine * (kind in ("Dense", "Conv", "Scale"))
-            rounds += mine * self.rounds(i)
-            for source in self.sources(i):
-                count[source] += mine
+            elif mine:
+                on_w += 2 * (op.op in ("dense", "conv", "scale"))
+                rounds += self.rounds(i)
+                merges += mine + 2 * sum(self.logs(self.first + i)) if mine > 1 else 0
+                for source in sources(op):
+                    count[source] += 1
         points = sum(sum(self.logs(output.tensor)) for output in self.s.outputs)
         tables = rows * wide + self.log_leaves**2 + self.log_leaves
-        error = Fraction(tables + 3 * points + 2 * rounds + on_t + on_w + 2 * (self.t_size + self.w_size), P**2)
-        for size in (self.t_size, self.w_size):
-            error += Fraction(2 * 4 << LOG_COLS[size], P**2) + Fraction(5, 8) ** 154
+        batching = on_t + on_w + 2 * (self.t_size + self.w_size)
+        error = Fraction(tables + 3 * points + 2 * rounds + merges + batching, P**2)
+        for places in (self.t, self.w):
+            error += Fraction(2 * 4 << log_cols(used(places)), P**2) + Fraction(5, 8) ** 154
         return (1 / error).__floor__().bit_length() - 1
 
     def rounds(self, i: int) -> int:
-        kind, op = self.kinds[i], self.s.ops[i]
-        if kind in ("Combine", "Transpose"):
+        op = self.s.ops[i]
+        if op.op in ("combine", "transpose"):
             return 0
-        if kind == "Dense":
+        if op.op == "dense":
             return self.w[i, "weight"][0] - self.w[i, "bias"][0]
-        if kind == "Conv":
-            inner = self.w[i, "weight"][0] - self.w[i, "bias"][0]
-            return log(op.groups) + inner + sum(self.logs(op.source)[3:])  # type: ignore[union-attr]
-        return sum(sum(self.logs(source)) for source in self.sources(i))
-
-    def sources(self, i: int) -> tuple[int, ...]:
-        op: Any = self.s.ops[i]
-        if self.kinds[i] == "Maximum":
-            return op.left, op.right
-        return op.sources if self.kinds[i] in ("Combine", "Concat") else (op.source,)
+        if op.op == "conv":
+            given, out = self.s.shapes[op.source], self.s.shapes[self.first + i][1]
+            groups = log(out) + log(given[1] // op.groups) if op.groups > 1 else 0
+            return sum(map(log, (*given[1:], *op.kernel))) + groups
+        return sum(sum(self.logs(source)) for source in sources(op))
 
     # -- transcript and bytes -----------------------------------------------------------------------------------------------
 
@@ -229,12 +313,12 @@ class Second:
 
     # -- the protocol -------------------------------------------------------------------------------------------------------
 
-    def verify(self, circuit: bytes, root: bytes, proof: bytes) -> None:
+    def verify(self, circuit: bytes, proof: bytes) -> None:
         self.proof, self.at = proof, 25
         start = b"verifiable/sumcheck/v1\0" + self.bits().to_bytes(2, "little")
         must(proof[:25] == start)
         self.state = hashlib.sha256(b"verifiable/sumcheck/v1").digest()
-        for label, data in (("header", start), ("circuit", circuit), ("weights", root)):
+        for label, data in (("header", start), ("circuit", circuit), ("weights", self.s.root)):
             self.absorb(label, data)
         for kind, given in (("input", self.inputs), ("output", self.outputs)):
             for name in sorted(given):
@@ -248,13 +332,16 @@ class Second:
             point = self.draw("output point", sum(self.logs(output.tensor)))
             self.output(output.tensor, point, self.public(self.outputs[output.name], point))
         for i in reversed(range(len(self.kinds))):
-            for point, value in self.open.pop(self.first + i, []):
-                self.reduce(i, point, value)
+            claims = self.open.pop(self.first + i, [])
+            if self.kinds[i] in ("requantise", "maximum"):
+                self.trace += [((i, "result"), point, value) for point, value in claims]
+            elif claims:
+                getattr(self, self.kinds[i])(i, self.s.ops[i], *(claims[0] if len(claims) == 1 else self.merge(claims)))
         for tensor, claims in self.open.items():
             for point, value in claims:
                 must(self.public(self.inputs[self.s.inputs[tensor].name], point) == value)
         self.batch("trace", t_root, self.t_size, self.t, self.trace)
-        self.batch("weights", root, self.w_size, self.w, self.weights)
+        self.batch("weights", self.s.root, self.w_size, self.w, self.weights)
         must(self.at == len(proof))
 
     def public(self, value: Any, point: Point) -> E:
@@ -293,7 +380,7 @@ class Second:
 
     def tables(self) -> None:
         alpha, beta = self.draw("logup alpha, beta", 2)
-        wide = max(columns for _, columns in self.lookups.values())
+        wide = max(len(columns) for _, columns in self.lookups.values())
         point: Point = []
         p = q = ZERO
         for layer in range(self.log_leaves):
@@ -308,8 +395,8 @@ class Second:
         stated: dict[Any, tuple[Point, Point]] = {}
         for key, (size, offset) in self.leaves.items():
             weight, inside = place(self.log_leaves, size, offset, point), point[len(point) - size :]
-            table, columns = self.lookups.get(key, (key, 1))
-            values = self.elements("logup values", columns)
+            table, columns = self.lookups.get(key, (key, [key]))
+            values = self.elements("logup values", len(columns))
             row = values if key in self.lookups else self.row(key, inside)
             powers = [mul(*[beta] * k) for k in range(wide + 1)]
             f = add(mul(powers[-1], num(self.number[table])), *map(mul, powers, row))
@@ -321,31 +408,42 @@ class Second:
             self.column(key, inside, values, stated)
 
     def row(self, key: Any, at: Point) -> Point:
+        if key[0] in ("next", "even"):
+            flag, *at = at
         counter = extension(range(1 << len(at)), at)
-        if key[0] == "range":
-            return [counter]
-        table = self.s.tables[key[1]] if key[0] == "table" else self.s.maxima[key[1]]
-        return [add(counter, num(table.low)), extension(table.values, at)]
+        zero = mul(*(sub(ONE, r) for r in at))
+        if key[0] in ("range", "first", "next"):
+            return [counter, *([zero] * (key[0] == "first")), *([mul(flag, zero), flag] if key[0] == "next" else [])]
+        low, values = self.s.maxima[key[1]] if key[0] == "relu" else self.s.tables[key[1]]
+        own = add(counter, num(low)), extension(values, at)
+        if key[0] != "even":
+            return list(own)
+        even = [values[max(k - (low + k) % 2, 0)] for k in range(len(values))]
+        return [own[0], add(mul(sub(ONE, flag), own[1]), mul(flag, extension(even, at))), flag]
 
     def column(self, key: Any, at: Point, values: Point, stated: Mapping[Any, tuple[Point, Point]]) -> None:
-        op: Any = self.s.ops[key[0]] if isinstance(key[0], int) else None
-        if type(op).__name__ == "Maximum":
+        op: Any = self.s.ops[key[0]] if isinstance(key[0], int) else SimpleNamespace(op="")
+        if op.op == "maximum":
             (right,) = self.elements("maximum", 1)
             self.claim(op.right, at, right)
             self.claim(op.left, at, add(values[0], right))
             self.trace.append((key, at, add(values[1], right)))
-            return
-        if key[1] == "result":
+        elif key[1] == "result":
             t, power = sub(mul(values[0], num(1 << op.shift)), num((1 << op.shift) // 2)), 1
             for j, width in enumerate(self.digits[key[0]]):
-                t = add(t, mul(stated[key[0], j][1][0], num(power)))
+                t = add(t, mul(stated[key[0], "digit", j][1][0], num(power)))
                 power <<= width
             self.claim(op.source, at, t)
-        self.trace.append((key, at, values[-1]))
+        for block, value in zip(self.lookups.get(key, (key, [key]))[1], values, strict=True):
+            if block is not None:
+                self.trace.append((block, at, value))
 
     # -- operations ---------------------------------------------------------------------------------------------------------
 
     def select(self, tensor: int, point: Point, value: E, maps: list[Map], taps: Sequence[Point | None]) -> None:
+        self.claim(tensor, *self.selected(point, value, maps, taps))
+
+    def selected(self, point: Point, value: E, maps: list[Map], taps: Sequence[Point | None]) -> tuple[Point, E]:
         kept, *outputs = cut(point, len(point) - sum(m[1] for m in maps), *(m[1] for m in maps))
 
         def public(at: Point) -> E:
@@ -356,7 +454,7 @@ class Second:
             return product
 
         found, result = self.against("select", value, sum(m[3] for m in maps), public)
-        self.claim(tensor, kept + found, result)
+        return kept + found, result
 
     def output(self, tensor: int, point: Point, value: E) -> None:
         shape = self.s.shapes[tensor]
@@ -367,11 +465,15 @@ class Second:
         else:
             self.claim(tensor, point, value)
 
-    def reduce(self, i: int, point: Point, value: E) -> None:
-        if self.kinds[i] in ("Requantise", "Maximum"):
-            self.trace.append(((i, "result"), point, value))
-        else:
-            getattr(self, self.kinds[i].lower())(i, self.s.ops[i], point, value)
+    def merge(self, claims: list[tuple[Point, E]]) -> tuple[Point, E]:
+        (gamma,) = self.draw("merge claims", 1)
+        powers = [mul(*[gamma] * k) for k in range(len(claims))]
+        total = add(ZERO, *(mul(power, value) for power, (_, value) in zip(powers, claims, strict=True)))
+
+        def public(at: Point) -> E:
+            return add(ZERO, *(mul(power, eq(point, at)) for power, (point, _) in zip(powers, claims, strict=True)))
+
+        return self.against("merge", total, len(claims[0][0]), public)
 
     def biased(self, i: int, at: Point, value: E) -> E:
         (bias,) = self.elements("bias", 1)
@@ -387,14 +489,18 @@ class Second:
 
     def conv(self, i: int, op: Any, point: Point, value: E) -> None:
         given, shape = self.s.shapes[op.source], self.s.shapes[self.first + i]
-        samples, n, channel, y, x = cut(point, *self.logs(self.first + i))
-        group, out = cut(channel, log(op.groups), len(channel) - log(op.groups))
+        samples, n, out, y, x = cut(point, *self.logs(self.first + i))
         maps = self.windows(op, given, shape)
-        sizes = (len(group), log(given[1] // op.groups), maps[0][2], maps[1][2])
-        found, w, view = self.product("conv", self.biased(i, channel, value), sum(sizes), group)
-        g, c, ti, tj = cut(found, *sizes)
-        self.weights.append(((i, "weight"), g + out + c + ti + tj, w))
-        self.select(op.source, samples + n + g + c + y + x, view, maps, [ti, tj])
+        sizes = (log(given[1]), maps[0][2], maps[1][2])
+        found, w, view = self.product("conv", self.biased(i, out, value), sum(sizes))
+        c, ti, tj = cut(found, *sizes)
+        channels = out + c
+        if op.groups > 1:
+            here, within = shape[1] // op.groups, given[1] // op.groups
+            triples = [(o, o // here * within + k, (o << log(within)) + k) for o in range(shape[1]) for k in range(within)]
+            channels, w = self.selected(out, w, [(triples, len(out), len(c), log(shape[1]) + log(within))], [c])
+        self.weights.append(((i, "weight"), channels + ti + tj, w))
+        self.select(op.source, samples + n + c + y + x, view, maps, [ti, tj])
 
     def windows(self, op: Any, given: Any, shape: Any) -> list[Map]:
         maps = []
@@ -405,15 +511,19 @@ class Second:
         return maps
 
     def sumpool(self, i: int, op: Any, point: Point, value: E) -> None:
+        if op.multiplier == 0:
+            must(value == num(op.bias))
+            return
         inverse = num(pow(op.multiplier % P, P - 2, P))
         maps = self.windows(op, self.s.shapes[op.source], self.s.shapes[self.first + i])
         self.select(op.source, point, mul(sub(value, num(op.bias)), inverse), maps, [None, None])
 
     def scale(self, i: int, op: Any, point: Point, value: E) -> None:
-        multiplier, bias = self.s.scales[i]
+        multiplier, bias = self.s.constants[op.multiplier], self.s.constants[op.bias]
 
-        def own(shape: tuple[int, ...], at: Point) -> Point:
-            parts = cut(at, *self.logs(self.first + i))[-len(shape) :]
+        def own(shape: Sequence[int], at: Point) -> Point:
+            parts = cut(at, *self.logs(self.first + i))
+            parts = parts[len(parts) - len(shape) :]
             return [r for d, part in zip(shape, parts, strict=True) if d > 1 for r in part]
 
         rest = self.biased(i, own(bias, point), value)
@@ -483,34 +593,32 @@ class Second:
             total = ZERO
             for power, (key, point, _) in zip(powers, claims, strict=True):
                 own, offset = places[key]
-                pairs = zip(point, at[len(at) - own :], strict=True)
-                inside = mul(*(add(mul(a, b), mul(sub(ONE, a), sub(ONE, b))) for a, b in pairs))
-                total = add(total, mul(power, place(size, own, offset, at), inside))
+                total = add(total, mul(power, place(size, own, offset, at), eq(point, at[len(at) - own :])))
             return total
 
         total = add(ZERO, *(mul(power, value) for power, (_, _, value) in zip(powers, claims, strict=True)))
         point, value = self.against(label, total, size, public)
-        self.opening(root, size, point, value)
+        self.opening(root, size, used(places), point, value)
 
-    def opening(self, root: bytes, size: int, point: Point, value: E) -> None:
-        cols = LOG_COLS[size]
+    def opening(self, root: bytes, size: int, used: int, point: Point, value: E) -> None:
+        cols = log_cols(used)
+        height = -(-used // (1 << cols))
         self.absorb("opening root", root)
-        self.absorb("opening size", size.to_bytes(8, "little"))
+        self.absorb("opening size", size.to_bytes(8, "little") + used.to_bytes(8, "little"))
         for label, scalars in (("opening point", point), ("opening value", [value])):
             self.absorb(label, b"".join(word.to_bytes(8, "little") for scalar in scalars for word in scalar))
-        rho = self.draw("opening rows", 1 << (size - cols))
+        rho = self.draw("opening rows", height)
         both = self.elements("opening combinations", 2 << cols)
         rows = both[: 1 << cols], both[1 << cols :]
         must(add(ZERO, *map(mul, eqs(point[size - cols :]), rows[0])) == value)
         indices = [w % (4 << cols) for w in itertools.islice(self.words(), 154)]
         self.absorb("squeezed opening columns", (154).to_bytes(8, "little"))
         drawn = sorted(set(indices))
-        words = self.integers("opening columns", len(drawn) << (size - cols))
-        height = 1 << (size - cols)
+        words = self.integers("opening columns", len(drawn) * height)
         columns = {j: words[k * height : (k + 1) * height] for k, j in enumerate(drawn)}
         self.tree(root, columns, cols + 2)
         omega = pow(7, (P - 1) // (4 << cols), P)
-        for row, weights in zip(rows, (eqs(point[: size - cols]), rho), strict=True):
+        for row, weights in zip(rows, (eqs(point[: size - cols])[:height], rho), strict=True):
             for j, column in columns.items():
                 x, code = pow(omega, j, P), ZERO
                 for coefficient in reversed(row):

@@ -13,13 +13,15 @@ from tests.zk.sumcheck.second_verifier import Refused, Second
 from verifiable.errors import Error
 from verifiable.zk.sumcheck.prover import Prover
 from verifiable.zk.sumcheck.structure import Structure
+from verifiable.zk.sumcheck.structure_file import StructureFile
 from verifiable.zk.sumcheck.verifier import Statement, verify
 
 CIRCUIT = bytes(range(32))
 
 
 def second(structure: Structure, statement: Statement, proof: bytes) -> None:
-    Second(structure, statement.inputs, statement.outputs).verify(statement.circuit, statement.weights, proof)
+    part = StructureFile(structure=structure, root=statement.weights).encode()
+    Second(part, statement.inputs, statement.outputs).verify(statement.circuit, proof)
 
 
 def made(name: str, samples: int) -> tuple[Structure, Statement, bytes]:
