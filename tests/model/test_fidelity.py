@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from verifiable.digest import Digest
 from verifiable.errors import Error, MalformedError, UnsupportedError
-from verifiable.model.fidelity import Fidelity, OutputFidelity, measure
+from verifiable.model.fidelity import Counts, Fidelity, OutputFidelity, measure
 
 
 def rows(*values: list[float]) -> list[dict[str, np.ndarray]]:
@@ -100,3 +101,13 @@ def test_contradictions_and_other_spellings_are_refused() -> None:
         assert old in good
         with pytest.raises(MalformedError):
             Fidelity.parse(good.replace(old, new))
+
+
+def test_counts_are_part_of_the_report_and_may_not_contradict_themselves() -> None:
+    plain = measure([{"y": np.float64([[1.0, 2.0]])}], [{"y": np.float64([[1.0, 2.5]])}])
+    report = dataclasses.replace(plain, integers=Counts(values=10, saturated=3, differing=1))
+    assert Fidelity.parse(report.encode()) == report
+    assert Fidelity.parse(plain.encode()).integers is None
+    for old, new in ((b'"saturated":3', b'"saturated":11'), (b'"differing":1', b'"differing":-1')):
+        with pytest.raises(MalformedError):
+            Fidelity.parse(report.encode().replace(old, new))

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from verifiable.compiling import sumcheck
 from verifiable.compiling.common import float_outputs, samples_of
 from verifiable.errors import BindingError, MalformedError
 from verifiable.zk import registry
@@ -56,6 +57,7 @@ def measure_again(rebuilt: ProverCircuit, shaped: Model, calibration: Calibratio
     """Fidelity on the auditor's samples, and how many of them are outside the circuit's input range."""
     from verifiable.model.data import conform
     from verifiable.model.fidelity import measure
+    from verifiable.model.program.ir import Program
 
     samples, _ = samples_of(calibration, shaped)
     system = registry.executor(registry.find(registry.default_systems(), rebuilt.circuit.system))
@@ -71,7 +73,10 @@ def measure_again(rebuilt: ProverCircuit, shaped: Model, calibration: Calibratio
         computed.append({spec.name: values(found[spec.name], spec.scale, spec.post) for spec in rebuilt.circuit.outputs})
     if not inside:
         raise MalformedError("audit: all of these samples are outside the circuit's input range", hint="check their scaling")
-    return measure(float_outputs(shaped, inside), computed), len(samples) - len(inside)
+    again = measure(float_outputs(shaped, inside), computed)
+    if rebuilt.circuit.system == sumcheck.SYSTEM:
+        again = replace(again, integers=sumcheck.counts(shaped, Program.parse(rebuilt.program), inside))
+    return again, len(samples) - len(inside)
 
 
 def compare_fidelity(measured: Fidelity, reported: Fidelity) -> None:
@@ -91,6 +96,8 @@ def compare_fidelity(measured: Fidelity, reported: Fidelity) -> None:
                 f" {then.max_abs_error:.3g}" + (f"; arg-max agreement {now.argmax_agreement:.2%}" if worse else ""),
                 hint="the report was measured on other samples; decide whether the difference matters to you",
             )
+        if same and measured.integers != reported.integers:
+            raise BindingError("audit: other counts of saturated values than the circuit's report says, of as many samples")
         if same and abs(now.mean_abs_error - then.mean_abs_error) > slack[now.name]:
             raise BindingError(
                 f"audit: output {now.name!r} is off by {now.mean_abs_error:.3g} on average, and the circuit's report says"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from verifiable.model.fidelity import Fidelity
+    from verifiable.model.fidelity import Counts, Fidelity
     from verifiable.model.onnx_file import Model
     from verifiable.model.program.ir import Program
     from verifiable.model.quantise.options import Options
@@ -171,22 +171,31 @@ def _chosen(
 
 def _quantised(shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], options: Options) -> _Quantised:
     from verifiable.model.fidelity import measure
-    from verifiable.model.quantise import plan_of, program, saturation
+    from verifiable.model.quantise import plan_of, program
 
     plan = plan_of(shaped.data, samples, options)
     made = program(shaped.data, plan)
-    clamped = saturation(made, samples)
+    found = counts(shaped, made, samples)
     form = (
         "quantised already: its own integers are proved"
         if plan.options is None
         else f"weights of {options.weight_bits} bits per output channel, activations of {options.activation_bits} bits"
     )
-    return _Quantised(
-        plan=plan,
-        program=made,
-        fidelity=measure(floats, list(computed(made, samples))),
-        explanation=(form, f"{clamped.clamped:,} of {clamped.values:,} values saturate on these samples"),
-    )
+    told = [form, f"{found.saturated:,} of {found.values:,} values saturate on these samples"]
+    if found.differing is not None:
+        told.append(f"{found.differing:,} integers of the outputs are not onnxruntime's, whose float32 misses a tie")
+    fidelity = replace(measure(floats, list(computed(made, samples))), integers=found)
+    return _Quantised(plan=plan, program=made, fidelity=fidelity, explanation=tuple(told))
+
+
+def counts(shaped: Model, made: Program, samples: Sequence[Arrays]) -> Counts:
+    """What the fidelity report counts besides the errors of the outputs."""
+    from verifiable.model.fidelity import Counts
+    from verifiable.model.quantise import is_quantised, saturation, slips
+
+    clamped = saturation(made, samples)
+    differing = slips(shaped.data, made, samples).differing if is_quantised(shaped.data) else None
+    return Counts(values=clamped.values, saturated=clamped.clamped, differing=differing)
 
 
 def _program(claimed: VerifierCircuit, shaped: Model) -> tuple[Program, bytes]:

@@ -73,11 +73,43 @@ class OutputFidelity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Of all ``values`` that are rounded on the way, how many are ``saturated``: beyond what their integers reach, and clamped.
+
+    ``differing``: for a model that was quantised already, how many integers of its outputs are not those of its own runtime,
+    whose float32 rounds a tie otherwise; None for a float model.
+    """
+
+    values: int
+    saturated: int
+    differing: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.saturated <= self.values or (self.differing is not None and self.differing < 0):
+            raise MalformedError("fidelity: the counts contradict each other")
+
+    def to_json(self) -> dict[str, Any]:
+        differing = {} if self.differing is None else {"differing": self.differing}
+        return {"values": self.values, "saturated": self.saturated, **differing}
+
+    @classmethod
+    def from_record(cls, record: Record) -> Counts:
+        counts = cls(
+            values=record.integer("values"),
+            saturated=record.integer("saturated"),
+            differing=record.integer("differing") if record.has("differing") else None,
+        )
+        record.done()
+        return counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
-    """The fidelity report; its digest is in ``circuit.json``."""
+    """The fidelity report; its digest is in ``circuit.json``. ``integers``: None for a proof system that never clamps."""
 
     samples: int
     outputs: tuple[OutputFidelity, ...]
+    integers: Counts | None = None
 
     @property
     def digest(self) -> Digest:
@@ -85,7 +117,8 @@ class Fidelity:
 
     def encode(self) -> bytes:
         outputs = [output.to_json() for output in self.outputs]
-        return json.canonical({"mediaType": MEDIA_TYPE, "samples": self.samples, "outputs": outputs})
+        counts = {} if self.integers is None else {"integers": self.integers.to_json()}
+        return json.canonical({"mediaType": MEDIA_TYPE, "samples": self.samples, "outputs": outputs, **counts})
 
     @classmethod
     def parse(cls, data: bytes) -> Fidelity:
@@ -93,7 +126,8 @@ class Fidelity:
         root = Record(json.parse_canonical(data, what="fidelity report", max_size=MAX_SIZE), "fidelity")
         root.constant("mediaType", MEDIA_TYPE)
         outputs = tuple(OutputFidelity.from_record(r) for r in root.records("outputs", maximum=_MAX_OUTPUTS))
-        fidelity = cls(samples=root.integer("samples", minimum=1), outputs=outputs)
+        counts = Counts.from_record(root.record("integers")) if root.has("integers") else None
+        fidelity = cls(samples=root.integer("samples", minimum=1), outputs=outputs, integers=counts)
         root.done()
         if fidelity.encode() != data:
             raise MalformedError("fidelity report: not in canonical form")

@@ -44,6 +44,14 @@ def program(onnx: bytes, plan: Plan) -> Program:
     return quantiser.program(onnx, plan)
 
 
+def is_quantised(onnx: bytes) -> bool:
+    """Whether a normalised model computes with quantised tensors already."""
+    from verifiable.model.lower.lowering import is_quantised as quantised
+    from verifiable.model.quantise.normalised import analysed
+
+    return quantised(analysed(onnx))
+
+
 def saturation(program: Program, samples: Sequence[Sample]) -> Saturation:
     """How many values are clamped when ``samples`` are run, inputs included. Raises MalformedError where they do not fit."""
     from verifiable.model.quantise import quantiser
