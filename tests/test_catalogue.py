@@ -238,3 +238,30 @@ def test_an_installation_without_models_says_so(tmp_path: Path, monkeypatch: pyt
     wheel = tmp_path / "site" / "verifiable" / "_catalogue" / "models"
     shutil.copytree(MODELS / "linear-diabetes", wheel / "linear-diabetes")
     assert [entry.folder for entry in catalogue.entries()] == [wheel / "linear-diabetes"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_says_what_the_published_sumcheck_circuit_reaches(name: str) -> None:
+    """On the whole held-out set, by the Program that the published plan makes of the model."""
+    from verifiable.compiling.sumcheck import computed, prepare
+    from verifiable.model.quantise import program
+    from verifiable.model.quantise.plan import Plan
+
+    entry = catalogue.find(name)
+    assert entry.heldout is not None
+    _, shaped = prepare(entry.model, {})
+    plan = Plan.parse((entry.circuits["sumcheck"].folder / "parts" / "plan").read_bytes())
+    held = np.load(entry.heldout)
+    source = shaped.inputs[0].name
+    found = computed(program(shaped.data, plan), [{source: value} for value in held[source]])
+    values = np.stack([next(iter(outputs.values())).ravel() for outputs in found])
+    rows = [line.split("|") for line in (MODELS / name / "CARD.md").read_text().splitlines() if line.startswith("| ")]
+    told = {row[1].strip(): row[3].strip() for row in rows}
+    if not entry.classes:
+        error = values[:, 0] - held["target"].ravel()
+        spread = held["target"].ravel() - held["target"].mean()
+        assert told["R²"] == f"{1 - (error**2).sum() / (spread**2).sum():.4f}"
+        assert told["mean absolute error"] == f"{np.abs(error).mean():.4f}"
+        return
+    right = int((values.argmax(axis=1) == held["label"]).sum())
+    assert told["accuracy"] == f"{right / len(values):.4f} ({right:,} of {len(values):,})"
