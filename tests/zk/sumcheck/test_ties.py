@@ -11,9 +11,13 @@ import pytest
 
 from tests.zk.sumcheck import programs
 from tests.zk.sumcheck.liars import extension, random_ext
+from tests.zk.sumcheck.proving import holds
 from verifiable.errors import Error, ProofError
+from verifiable.model.program.bounds import Class
 from verifiable.model.program.execute import Executor
-from verifiable.model.program.ops import Requantise
+from verifiable.model.program.ir import Input
+from verifiable.model.program.ops import Dense, Requantise
+from verifiable.model.program.tables import tabulate
 from verifiable.zk.sumcheck import logup
 from verifiable.zk.sumcheck.layout import Layout
 from verifiable.zk.sumcheck.lookups import FirstDigit, Lookup, Mapped, MappedEven, NextDigit, Range
@@ -239,6 +243,19 @@ def test_it_is_the_digits_tables_that_hold_the_flags_to_the_truth(kind: type[Pro
     outputs = attempt(kind(program, CIRCUIT), Structure.of(program))
     true = Executor(program).run_many(programs.inputs(program, 9)).outputs
     assert not np.array_equal(outputs["y0"], true["y0"])
+
+
+def test_a_padded_cell_that_is_a_tie_at_the_lowest_key() -> None:
+    """Real cells are 2 to 7 halves, padded ones -3: rounded to -2, which no real cell is, so the table starts at -1."""
+    m = programs.Maker(0, 3, 5)
+    m.inputs[0] = Input(name="x", dtype="float32", shape=(3, 5), scale=1.0, low=1, high=2)
+    m.classes[0] = (Class(low=1, high=2),)
+    weight = m.constant(np.ones((4, 5), np.int8))
+    t = m.add(Dense(source=0, weight=weight, multiplier=m.constant(np.ones(4, np.int64)), bias=m.constant(np.full(4, -3))))
+    values = tabulate(lambda y: y, m.rounded(t, 1), scale_in=1.0, scale_out=1.0, clamp=(-99, 99), where="low", max_rows=99)
+    prover = holds(m.done(m.requantise(t, 1, values)), {"x": np.array([[[1] * 5, [2] * 5, [1, 1, 2, 2, 2]]])})
+    assert prover.structure.ties == {1}
+    assert prover.structure.tables[0].low == -1
 
 
 TABLE = Table(low=-3, values=np.array([9, 8, -7, 6, 5, 4, 3, 2]))

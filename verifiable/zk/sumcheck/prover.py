@@ -125,7 +125,8 @@ class Prover:
         table = self.structure.tables[op.table]
         y: Integers = half_up(tensors[op.source], op.shift)
         if number in self.structure.ties:
-            y = y - (y & (_remainder(tensors[op.source], op.shift) == 0))
+            # A padded cell can be a tie at the lowest key, if that is odd: the table has no row below it (:mod:`.lookups`).
+            y = np.maximum(y - (y & (_remainder(tensors[op.source], op.shift) == 0)), table.low)
         return table.values[y - table.low]
 
     def outputs(self, tensors: list[Integers], samples: int) -> dict[str, Integers]:
