@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.zk.sumcheck import programs
@@ -50,6 +52,31 @@ def test_no_query_passes_more_often_than_the_bound_says(log_cols: int) -> None:
     assert 2 * errors < length - cols + 1  # unique decoding
     passes = max(length - errors - 1, cols - 1 + errors)
     assert Fraction(passes, length) <= Fraction(5, 8)
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_lines_close_to_a_code_are_close_at_common_positions(dimension: int) -> None:
+    """The document's *Lines* over 13 elements, code length 4, for every pair of words (modulo codewords, by their syndromes)."""
+    p, points = 13, (1, 5, 12, 8)
+    length, errors, rest = 4, (4 - dimension) // 2, 4 - dimension
+    # The dual code: x_j for this subgroup, times powers of the points, up to the degree that is left.
+    checks = np.array([[pow(x, i + 1, p) for x in points] for i in range(rest)])
+    codewords = np.array([[pow(x, i, p) for x in points] for i in range(dimension)])
+    assert not (checks @ codewords.T % p).any()
+    assert errors == 1
+    # A word is within one error of the code exactly if its syndrome is a multiple of one column.
+    syndromes = np.array(list(itertools.product(range(p), repeat=rest)))
+    place = p ** np.arange(rest)[::-1]
+    at = np.zeros((length, p**rest), bool)
+    for j in range(length):
+        for factor in range(p):
+            at[j, factor * checks[:, j] % p @ place] = True
+    near = at.any(axis=0)
+    close = sum(near[(syndromes[:, None] + z * syndromes[None]) % p @ place].astype(np.int64) for z in range(p))
+    common = (at[:, :, None] & at[:, None, :]).any(axis=0)
+    assert (close[common] == p).all()
+    assert common[close > length + errors].all()
+    assert (close[~common] > 1).any()  # there is something to bound
 
 
 def test_more_queries_and_shorter_codes_never_hurt() -> None:
