@@ -25,7 +25,7 @@ class Maker(Builder):
         self.input(Input(name="x", dtype="float32", shape=shape, scale=1.0, low=-7, high=15))
 
     def _layer(self, out: int, *inner: int) -> tuple[int, int, int]:
-        # Odd multipliers, no bias, sums below 2^15: no ties (bounds.py decides it; a Program with ties would be refused).
+        # Odd multipliers, no bias, sums below 2^15: no ties.
         weight = self.constant(self.rng.integers(-7, 8, size=(out, *inner)).astype(np.int8))
         multiplier = self.constant(self.rng.integers(1000, 3000, size=out) * 2 + 1)
         return weight, multiplier, self.constant(np.zeros(out, np.int64))
