@@ -313,7 +313,8 @@ def test_a_run_can_be_repeated_by_who_has_the_program() -> None:
     verified = RUN.verify(program=derived(RUN.circuit), policy=Rerun())
     assert verified.evidence == ("zk", "rerun")
     assert "run again" in verified.checks[5].detail
-    assert not any("audit" in caveat for caveat in verified.caveats)
+    assert not any("rests on whoever pinned it" in caveat for caveat in verified.caveats)
+    assert any("its maker's word" in caveat for caveat in verified.caveats)
 
 
 def test_a_rerun_stands_by_itself() -> None:

@@ -229,6 +229,10 @@ def _caveats(verified: Verified) -> tuple[str, ...]:
         found.append("which model ran is not established")
     elif "rerun" not in verified.evidence:
         found.append("that the circuit computes the model rests on whoever pinned it; `verifiable audit` derives it again")
+    else:
+        found.append(
+            "how near the circuit is to the float model is its maker's word; `verifiable audit --calibration` measures it"
+        )
     for tensor in (*verified.inputs, *verified.outputs):
         if tensor.rounded:
             found.append(

@@ -12,9 +12,10 @@ import pytest
 from tests.zk.sumcheck import programs
 from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import Error, MalformedError, ProofError, UnsupportedError
+from verifiable.errors import BindingError, Error, MalformedError, ProofError, UnsupportedError
 from verifiable.zk.circuit import Circuit, Part, Post, Setup, VerifierCircuit, Visibility
 from verifiable.zk.sumcheck.build import VISIBILITY, build
+from verifiable.zk.sumcheck.structure_file import StructureFile
 from verifiable.zk.sumcheck.system import SumcheckSystem
 from verifiable.zk.system import Proved, ProverCircuit, Public
 
@@ -101,3 +102,35 @@ def test_no_part_is_left_out(role: str) -> None:
     circuit: Circuit = replace(CIRCUIT.circuit, parts=named)
     with pytest.raises(MalformedError, match="its parts"):
         SYSTEM.caveats(VerifierCircuit(circuit=circuit, parts=parts))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [({"scale": 50.0}, {}), ({"high": 16}, {}), ({}, {"scale": 1000.0}), ({}, {"post": "softmax"})],
+    ids=["input scale", "input range", "output scale", "last step"],
+)
+def test_a_re_run_is_not_of_a_circuit_that_says_something_else(inputs: dict[str, object], outputs: dict[str, object]) -> None:
+    """Structure and circuit.json agree, and both lie: the honest program would be run on, or shown as, other values."""
+    file = StructureFile.parse(CIRCUIT.verifier.parts["structure"])
+    structure = replace(
+        file.structure,
+        inputs=tuple(replace(entry, **inputs) for entry in file.structure.inputs),  # type: ignore[arg-type]
+        outputs=tuple(replace(output, **outputs) for output in file.structure.outputs),  # type: ignore[arg-type]
+    )
+    lie = replace(file, structure=structure).encode()
+    parts = {**CIRCUIT.verifier.parts, "structure": lie}
+    ends = outputs if "post" not in outputs else {"post": Post(kind="softmax", axis=0, shape=CIRCUIT.circuit.outputs[0].shape)}
+    circuit = replace(
+        CIRCUIT.circuit,
+        inputs=tuple(replace(spec, **inputs) for spec in CIRCUIT.circuit.inputs),  # type: ignore[arg-type]
+        outputs=tuple(replace(spec, **ends) for spec in CIRCUIT.circuit.outputs),  # type: ignore[arg-type]
+        parts={
+            role: replace(CIRCUIT.circuit.parts[role], digest=Digest.of(data), size=len(data)) for role, data in parts.items()
+        },
+    )
+    evil = ProverCircuit(verifier=VerifierCircuit(circuit=circuit, parts=parts), program=CIRCUIT.program)
+    given = programs.inputs(programs.mlp(), 1)["x"][0]
+    with pytest.raises(BindingError, match="not those of its program"):
+        SumcheckSystem().execute(evil, {"x": Tensor.from_array(given)})
+    with pytest.raises(BindingError, match="not that of its program"):
+        SumcheckSystem().prove(evil, {"x": Tensor.from_array(given)})

@@ -6,11 +6,13 @@ The same Program gives the same circuit id on every machine. There are no keys a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from verifiable.digest import Digest
 from verifiable.errors import UnsupportedError
 from verifiable.model.fidelity import MEDIA_TYPE as FIDELITY
 from verifiable.model.program.bounds import bounds
-from verifiable.model.program.ir import Output, Program
+from verifiable.model.program.ir import Input, Output, Program
 from verifiable.model.program.serialise import MEDIA_TYPE as PROGRAM
 from verifiable.model.quantise.plan import MEDIA_TYPE as PLAN
 from verifiable.zk.circuit import Circuit, Part, Post, TensorSpec, VerifierCircuit, Visibility
@@ -50,7 +52,7 @@ def build(*, model: Digest, program: Program, plan: bytes, fidelity: bytes, visi
         system=SYSTEM,
         system_version=VERSION,
         visibility=visibility,
-        inputs=input_specs(structure),
+        inputs=input_specs(program.inputs),
         outputs=output_specs(program),
         parts={role: Part.of(part, MEDIA_TYPES.parts[role]) for role, part in parts.items()},
     )
@@ -71,11 +73,9 @@ def require_visible(visibility: Visibility) -> None:
             )
 
 
-def input_specs(structure: Structure) -> tuple[TensorSpec, ...]:
-    """The inputs, as ``circuit.json`` has them."""
-    return tuple(
-        TensorSpec(name=e.name, dtype=e.dtype, shape=e.shape, scale=e.scale, low=e.low, high=e.high) for e in structure.inputs
-    )
+def input_specs(inputs: Sequence[Input]) -> tuple[TensorSpec, ...]:
+    """The inputs of a Program or a structure, as ``circuit.json`` has them."""
+    return tuple(TensorSpec(name=e.name, dtype=e.dtype, shape=e.shape, scale=e.scale, low=e.low, high=e.high) for e in inputs)
 
 
 def output_specs(program: Program) -> tuple[TensorSpec, ...]:

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from importlib import import_module, metadata, util
 from pathlib import Path
@@ -32,6 +33,7 @@ _REGISTRY = "_exported"
 # Views count references to the memory's owner. Here there is none (null in every descriptor), so this is never called.
 _NO_OWNER = "define void @NRT_MemInfo_call_dtor(ptr %owner) { ret void }"
 _MAX_SIZE = 1 << 26
+_FOLDER = "loops"
 
 
 def export(*kinds: str) -> Callable[[Callable[..., None]], Any]:
@@ -105,7 +107,7 @@ def _places(module: str, llvm: Any) -> list[Path]:
     for dependency in _sources(source):
         digest.update(dependency.read_bytes() + b"\0")
     name = f"{source.stem}.{digest.hexdigest()[:32]}.loops"
-    return [source.parent / "__pycache__" / name, paths.cache_directory() / "loops" / name]
+    return [source.parent / "__pycache__" / name, paths.cache_directory() / _FOLDER / name]
 
 
 def _sources(source: Path) -> list[Path]:
@@ -116,13 +118,31 @@ def _sources(source: Path) -> list[Path]:
 
 def _read(module: str, llvm: Any) -> tuple[dict[str, list[str]], bytes] | None:
     for path in _places(module, llvm):
-        # Code is only taken from where nobody else can have put it.
-        if path.is_file() and (not hasattr(os, "getuid") or path.stat().st_uid in {0, os.getuid()}):
-            data = files.read(path, what="compiled loops", max_size=_MAX_SIZE)
-            if hashlib.sha256(data[32:]).digest() == data[:32]:  # not half a file; nobody but we wrote it
-                head, _, code = data[32:].partition(b"\n")
-                return json.loads(head), code
+        data = _trusted(path)
+        if data is not None and hashlib.sha256(data[32:]).digest() == data[:32]:  # not half a file
+            head, _, code = data[32:].partition(b"\n")
+            return json.loads(head), code
     return None
+
+
+def _trusted(path: Path) -> bytes | None:
+    """The file, if nobody but this user and the administrator can have put it there or changed it: it is code."""
+    try:
+        if not _ours(os.stat(path.parent)):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        # What was opened is what is judged: the name may mean another file by now.
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or not _ours(found) or found.st_size > _MAX_SIZE:
+            return None
+        return file.read(_MAX_SIZE)
+
+
+def _ours(found: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or (found.st_uid in {0, os.getuid()} and not found.st_mode & 0o022)
 
 
 def _build(module: str, llvm: Any) -> tuple[dict[str, list[str]], bytes]:
@@ -135,7 +155,11 @@ def _build(module: str, llvm: Any) -> tuple[dict[str, list[str]], bytes]:
     body = json.dumps(loops).encode() + b"\n" + code
     for path in _places(module, llvm):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if path.parent.name == _FOLDER:
+                path.parent.chmod(0o700)  # our own, whatever the umask; a package's folder stays as it is
+            if not _ours(os.stat(path.parent)):
+                continue  # others can write here, so nothing would be read from it either
             files.write(path, hashlib.sha256(body).digest() + body, what="compiled loops", mode=0o600)
         except (OSError, Error):
             continue  # a read-only installation: the next place, or compile again next time

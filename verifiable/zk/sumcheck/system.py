@@ -144,15 +144,23 @@ class SumcheckSystem:
         return prover
 
     def _executor(self, circuit: ProverCircuit) -> Executor:
-        """A re-run needs no commitment, so none is made."""
+        """A re-run needs no commitment, so none is made; but its ends must be the program's own, or it says something else."""
         from verifiable.model.program.execute import Executor
         from verifiable.model.program.ir import Program
+        from verifiable.zk.sumcheck.build import input_specs, output_specs
 
+        named = circuit.circuit
         with self._lock:
-            if (known := self._provers.get(circuit.circuit.id)) is not None:
+            if (known := self._provers.get(named.id)) is not None:
                 return known.executor
         _structure(circuit.verifier)
-        return Executor(Program.parse(circuit.program))
+        program = Program.parse(circuit.program)
+        if (named.inputs, named.outputs) != (input_specs(program.inputs), output_specs(program)):
+            raise BindingError(
+                "the circuit's inputs and outputs are not those of its program: other scales, ranges or last steps",
+                hint="whoever made the circuit made it say something else than the model; `verifiable audit` compares",
+            )
+        return Executor(program)
 
 
 def _structure(circuit: VerifierCircuit) -> StructureFile:
@@ -172,7 +180,7 @@ def _structure(circuit: VerifierCircuit) -> StructureFile:
     # Their bounds depend on weights, so a verifier cannot compare them.
     given = [(s.name, s.dtype, s.shape, s.scale, s.post) for s in named.outputs]
     due = [(o.name, o.dtype, file.structure.shapes[o.tensor], o.scale, post(o)) for o in file.structure.outputs]
-    if named.inputs != input_specs(file.structure) or given != due:
+    if named.inputs != input_specs(file.structure.inputs) or given != due:
         raise MalformedError("circuit: its inputs and outputs are not those of its structure")
     return file
 
