@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,8 @@ from verifiable.zk.circuit import VALUE_VISIBILITIES, WEIGHT_VISIBILITIES, Visib
 from verifiable.zk.registry import DEFAULT_SYSTEM, SYSTEMS
 from verifiable.zk.system import Limits
 
+_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{0,9})?")
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 PATH = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 system_option = click.option(
@@ -54,8 +57,8 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             return value
         digits = value.rstrip("bBiIkKmMgG ")
         unit = self._UNITS.get(value[len(digits) :].strip().lower())
-        if unit is None or not digits.replace(".", "", 1).isdigit():
-            self.fail(f"{value!r} is not a size like 8GB", param, ctx)
+        if unit is None or not _NUMBER.fullmatch(digits):
+            self.fail(f"{value[:40]!r} is not a size like 8GB", param, ctx)
         return int(float(digits) * unit)
 
 
@@ -100,8 +103,8 @@ def dims(pairs: tuple[str, ...]) -> dict[str, int]:
     bound = {}
     for pair in pairs:
         name, _, number = pair.partition("=")
-        if not name or not number.isdigit() or int(number) < 1:
-            raise click.BadParameter(f"{pair!r} is not NAME=N with N at least 1", param_hint="--dim")
+        if not name or not _COUNT.fullmatch(number):
+            raise click.BadParameter(f"{pair[:80]!r} is not NAME=N with N from 1 to 999999999", param_hint="--dim")
         bound[name] = int(number)
     return bound
 

@@ -14,8 +14,10 @@ from verifiable.errors import Error, MalformedError, TrustError, VerificationErr
 from verifiable_cli import options, output
 
 if TYPE_CHECKING:
+    from verifiable.trust import TrustRoot
     from verifiable.verify.verified import Check, Verified, VerifiedTensor
     from verifiable.zk.circuit import Circuit, VerifierCircuit
+    from verifiable.zk.system import ModelProgram
 
 #: Tensors of more elements are shown by digest unless --values is given.
 MAX_SHOWN = 1024
@@ -39,7 +41,6 @@ def verify_file(
     import verifiable
     from verifiable import receipt as _receipt
     from verifiable import trust as _trust
-    from verifiable.compiling import program_of
 
     root = verifiable.TrustRoot()
     if trust is not None:
@@ -49,10 +50,20 @@ def verify_file(
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
     given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
     inputs, outputs = _expected(None if opened is None else opened.circuit, input_file, output_file)
-    return verifiable.Verifier(root.pinning(*pinned) if circuits else root).verify(
+    narrowed = root.pinning(*pinned) if circuits else root
+    return verifiable.Verifier(narrowed).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        program=None if model is None or opened is None else program_of(model, dims=dims, circuit=opened),
+        program=_derived(model, opened, narrowed, dims),
     )  # fmt: skip
+
+
+def _derived(model: Path | None, circuit: VerifierCircuit | None, root: TrustRoot, dims: dict[str, int]) -> ModelProgram | None:
+    """The model as ``circuit`` proves it. Nothing is derived by the plan of a circuit that nobody trusts: it will be refused."""
+    from verifiable.compiling import program_of
+
+    if model is None or circuit is None or circuit.circuit.id not in {entry.digest for entry in root.circuits}:
+        return None
+    return program_of(model, dims=dims, circuit=circuit)
 
 
 def _circuits(texts: Iterable[str]) -> tuple[list[Digest], dict[Digest, VerifierCircuit]]:
@@ -150,6 +161,7 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
             "signer": {"fingerprint": verified.signer.fingerprint.hex, "name": verified.signer.name},
         },
         "evidence": list(verified.evidence),
+        "floatErrors": dict(verified.float_errors),
         "signatureOnly": verified.signature_only,
         "nonce": {
             "claimed": verified.claim.nonce.hex() if verified.claim.nonce else None,

@@ -19,11 +19,15 @@ import pytest
 from tests.cli.conftest import Result, Run, _environment, _run
 from tests.model import zoo
 from verifiable.claim import ClaimedTensor
+from verifiable.compiling.sumcheck import prepare
 from verifiable.encoding.json import canonical
 from verifiable.encoding.tensor import Tensor
 from verifiable.keys.signer import generate
+from verifiable.model.quantise import program
+from verifiable.model.quantise.plan import Plan
 from verifiable.receipt import Receipt, make_receipt
 from verifiable.zk import directory
+from verifiable.zk.sumcheck.build import build
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ def test_a_receipt_that_offers_a_re_run_stands_once_it_was_made(shop: Shop, run:
     told = run("verify", target, "--circuit", shop.id, "--model", shop.model, "--json")
     assert told.code == 0, told.err
     assert told.json["evidence"] == ["rerun"]
+    assert 0 < told.json["floatErrors"]["logits"] < 0.1
+    assert any("of the float model's, for these inputs" in caveat for caveat in told.json["caveats"])
 
 
 def test_a_re_run_with_another_output_or_of_another_program(shop: Shop, run: Run, tmp_path: Path) -> None:
@@ -244,3 +250,24 @@ def test_the_environment_of_a_prover_needs_no_onnx(shop: Shop, tmp_path: Path) -
         capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)}, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "[]", done.stdout
+
+
+def test_a_plan_that_bends_the_model_is_seen_by_who_has_the_model(shop: Shop, run: Run, tmp_path: Path) -> None:
+    """Every hidden value is one of two, and the fidelity report says that all is well: the program is still "the model's"."""
+    honest = directory.load_prover(shop.circuit)
+    plan = Plan.parse(honest.verifier.parts["plan"])
+    bent = dataclasses.replace(
+        plan, grids={key: dataclasses.replace(grid, high=grid.low + 1) for key, grid in plan.grids.items()}
+    )
+    loaded, shaped = prepare(shop.model, {})
+    evil = build(
+        model=loaded.digest, program=program(shaped.data, bent), plan=bent.encode(),
+        fidelity=honest.verifier.parts["fidelity"], visibility=honest.circuit.visibility,
+    )  # fmt: skip
+    directory.save(evil, tmp_path / "evil")
+    assert shop.run("prove", tmp_path / "evil", shop.sample, "-o", tmp_path / "receipt.json").code == 0
+    told = run("verify", tmp_path / "receipt.json", "--circuit", evil.circuit.id.hex, "--model", shop.model, "--json")
+    assert told.code == 0, told.err
+    assert any("the circuit's report admits" in caveat for caveat in told.json["caveats"])
+    audited = run("audit", tmp_path / "evil", "--model", shop.model, "--calibration", shop.calibration)
+    assert audited.code == 1

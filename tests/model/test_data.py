@@ -553,3 +553,14 @@ def test_arbitrary_json_raises_only_our_errors(value: object, infos: list[Tensor
     for parse in (parse_tensors, parse_samples):
         with contextlib.suppress(Error):
             parse(json.dumps(value).encode(), ".json", infos)
+
+
+def test_samples_may_lie_along_the_batch_axis_of_a_model_that_takes_one(tmp_path: Path) -> None:
+    path = tmp_path / "samples.npy"
+    np.save(path, np.arange(24, dtype=np.float32).reshape(3, 8))
+    info = TensorInfo(name="x", dtype="float32", shape=(1, 8))
+    samples = read_samples(path, [info])
+    assert [sample["x"].shape for sample in samples] == [(1, 8)] * 3
+    assert samples[1]["x"].array().tolist() == [list(range(8, 16))]
+    with pytest.raises(MalformedError):  # a batch of two is not two samples of one
+        read_samples(path, [TensorInfo(name="x", dtype="float32", shape=(2, 8))])

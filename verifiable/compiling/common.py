@@ -125,7 +125,7 @@ def interface(loaded: Model, shaped: Model, program: bytes) -> ModelProgram:
         tuple(TensorType(name=i.name, dtype=i.dtype, shape=tuple(d for d in i.shape if isinstance(d, int))) for i in infos)
         for infos in (shaped.inputs, shaped.outputs)
     )
-    return ModelProgram(model=loaded.digest, inputs=inputs, outputs=outputs, program=program)
+    return ModelProgram(model=loaded.digest, inputs=inputs, outputs=outputs, program=program, reference=shaped.data)
 
 
 def float_outputs(shaped: Model, samples: Sequence[Sample]) -> list[dict[str, NDArray[np.generic]]]:

@@ -181,8 +181,11 @@ def _quantised(shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays
         if plan.options is None
         else f"weights of {options.weight_bits} bits per output channel, activations of {options.activation_bits} bits"
     )
-    told = [form, f"{found.saturated:,} of {found.values:,} values saturate on these samples"]
-    if found.differing is not None:
+    told = [form]
+    if found.differing is None:
+        told.append(f"{found.saturated:,} of {found.values:,} values saturate on these samples")
+    else:
+        told.append(f"{found.saturated:,} of {found.values:,} values are clamped by the model itself, as a fused ReLU does")
         told.append(f"{found.differing:,} integers of the outputs are not onnxruntime's, whose float32 misses a tie")
     fidelity = replace(measure(floats, list(computed(made, samples))), integers=found)
     return _Quantised(plan=plan, program=made, fidelity=fidelity, explanation=tuple(told))

@@ -45,7 +45,7 @@ def read_tensors(path: Path, infos: Sequence[TensorInfo], *, what: str = "input"
 
 def read_samples(path: Path, infos: Sequence[TensorInfo], *, what: str = "calibration data") -> list[dict[str, Tensor]]:
     """Samples for calibration: arrays with one more leading axis, or a JSON list of samples; one sample alone will do.
-    In an .npz, :data:`ANSWERS` are left aside.
+    For a model of batch 1 the leading axis may be that of the samples. In an .npz, :data:`ANSWERS` are left aside.
 
     Raises MalformedError.
     """
@@ -142,7 +142,9 @@ def _json_samples(value: Any, infos: Sequence[TensorInfo], what: str) -> list[Sa
 def _stacked(data: bytes, suffix: str, infos: Sequence[TensorInfo], what: str) -> list[Sample]:
     found = _arrays(data, suffix, infos, what, samples=MAX_SAMPLES, aside=ANSWERS)
     if all(found[info.name].ndim == len(info.shape) for info in infos):
-        found = {name: array[None] for name, array in found.items()}
+        # One sample; or many, as data sets hold them, for a model that takes one at a time.
+        many = all(info.shape[:1] == (1,) and len(found[info.name]) != 1 for info in infos)
+        found = {name: array[:, None] if many else array[None] for name, array in found.items()}
     counts = {len(array) if array.ndim else -1 for array in found.values()}
     if len(counts) != 1 or -1 in counts:
         raise MalformedError(f"{what}: its inputs have different numbers of samples")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, TrustError
@@ -34,6 +34,28 @@ def rerun(
         if not (result == output.integers if output.visibility == "public" else commit(result) == output.commitment):
             raise BindingError(f"output {output.name!r} is not what the program gives on these inputs")
     step.note("run again, with exactly these outputs")
+
+
+def float_errors(onnx: bytes, inputs: tuple[VerifiedTensor, ...], outputs: tuple[VerifiedTensor, ...]) -> Mapping[str, float]:
+    """By output, the largest absolute difference between what was established and what the float model says of these inputs.
+
+    ``onnx``: normalised. A program can be the model's and still be far from it: its maker chose scales and ranges. Infinite
+    where a float model's output is not finite. Raises UnsupportedError where onnxruntime cannot run it.
+    """
+    import numpy as np
+
+    from verifiable.model.runtime import FloatModel
+
+    stated = {tensor.name: tensor.stated.array() for tensor in inputs if tensor.stated is not None}
+    reference = FloatModel(onnx).run(stated)
+    found = {}
+    for output in outputs:
+        values = output.values()
+        if values is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                error = np.abs(values.astype(np.float64) - reference[output.name].astype(np.float64)).max()
+            found[output.name] = float(error) if np.isfinite(error) else float("inf")
+    return found
 
 
 def _integers(inputs: tuple[VerifiedTensor, ...]) -> dict[str, Tensor]:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,8 @@ class Verified:
 
     ``model``: None when the circuit keeps its weights private. ``evidence``: the kinds that were verified. ``setup``: None for
     systems without one. ``nonce``: the challenge that the claim was held to; None when none was given, whatever the claim
-    carries. ``caveats``: what a careful reader should still know. ``now``: the time of judgement.
+    carries. ``caveats``: what a careful reader should still know. ``now``: the time of judgement. ``float_errors``: after a
+    re-run with the model at hand, by output, the largest difference from the float model's on these inputs.
     """
 
     claim: Claim
@@ -104,6 +105,7 @@ class Verified:
     now: datetime
     checks: tuple[Check, ...]
     caveats: tuple[str, ...]
+    float_errors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def signature_only(self) -> bool:

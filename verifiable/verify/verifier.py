@@ -34,8 +34,9 @@ from verifiable.trust import TrustRoot
 from verifiable.verify import arguments, evidence
 from verifiable.verify import setup as _setup
 from verifiable.verify.binding import Binder
+from verifiable.verify.caveats import caveats
 from verifiable.verify.policy import DEFAULT, Policy, judge, require_grounds
-from verifiable.verify.rerun import rerun
+from verifiable.verify.rerun import float_errors, rerun
 from verifiable.verify.verified import Checklist, Signatory, Step, Verified
 from verifiable.zk import registry
 from verifiable.zk.circuit import VerifierCircuit
@@ -110,11 +111,14 @@ class Verifier:
                 kind="output", specs=named.outputs, visibility=visible.outputs, given=outputs or {}, commit=commit
             )  # fmt: skip
             bound_outputs, verified_outputs = binder.bind(claim.outputs, step)
+        errors: Mapping[str, float] = {}
         with steps.step(6) as step:
             public = Public(inputs=bound_inputs, outputs=bound_outputs)
             kinds = evidence.verify_all(parsed, chosen, public, system, step)
             if runnable is not None:
                 rerun(system, runnable, verified_inputs, verified_outputs, commit=commit, step=step)
+                if program is not None and program.reference is not None:
+                    errors = float_errors(program.reference, verified_inputs, verified_outputs)
                 kinds = (*kinds, "rerun")
             if not kinds:
                 step.skip("nothing was run again")
@@ -135,10 +139,11 @@ class Verifier:
             now=now,
             checks=steps.checks,
             caveats=(),
+            float_errors=errors,
         )
         with steps.step(9) as step:
             step.note(judge(rules, verified).detail)
-        return replace(verified, checks=steps.checks, caveats=(*_caveats(verified), *system.caveats(chosen)))
+        return replace(verified, checks=steps.checks, caveats=(*caveats(verified, chosen), *system.caveats(chosen)))
 
     def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
         key = receipt.claim.public_key
@@ -215,33 +220,3 @@ def _freshness(claim: Claim, nonce: bytes | None, now: datetime, step: Step) -> 
         raise StaleError(f"the run finished {format_time(claim.finished_on)}, which has not come yet", hint="compare the clocks")
     step.note(f"finished {format_time(claim.finished_on)} by the node's clock")
     step.note("made for the nonce given" if nonce is not None else "no nonce was asked for")
-
-
-def _caveats(verified: Verified) -> tuple[str, ...]:
-    found = []
-    if verified.signature_only:
-        found.append("signed, not proved: the values rest on the word of whoever holds the key, and on nothing else")
-    if verified.setup is not None and verified.setup.insecure:
-        found.append("the setup is not trustworthy: whoever made it can forge proofs")
-    if verified.signer.name is None:
-        found.append("who signed is not established")
-    if verified.model is None:
-        found.append("which model ran is not established")
-    elif "rerun" not in verified.evidence:
-        found.append("that the circuit computes the model rests on whoever pinned it; `verifiable audit` derives it again")
-    else:
-        found.append(
-            "how near the circuit is to the float model is its maker's word; `verifiable audit --calibration` measures it"
-        )
-    for tensor in (*verified.inputs, *verified.outputs):
-        if tensor.rounded:
-            found.append(
-                f"{tensor.name!r} is bound to steps of {tensor.scale:g}: whatever rounds to the same integers verifies alike"
-            )
-        elif tensor.visibility == "hashed" and tensor.stated is None:
-            found.append(f"{tensor.name!r} is known by its commitment alone")
-        elif tensor.visibility == "private":
-            found.append(f"{tensor.name!r} is private and bound to no value")
-    if verified.nonce is None:
-        found.append("when it ran is the node's word")
-    return tuple(found)

@@ -73,13 +73,15 @@ class ProverCircuit:
 class ModelProgram:
     """What was derived from an ONNX file: its digest, its inputs and outputs in its order, the program that it is proved as.
 
-    ``verifiable.compiling.program_of`` makes it. One that is put together by hand shows nothing about any model.
+    ``verifiable.compiling.program_of`` makes it. One that is put together by hand shows nothing about any model. ``reference``:
+    the normalised ONNX, to see how far a run is from the float model's.
     """
 
     model: Digest
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
     program: bytes
+    reference: bytes | None = None
 
     def open(self, circuit: VerifierCircuit) -> ProverCircuit:
         """``circuit`` with this program, to run it. Raises BindingError unless it is of this model, to the last tensor name."""

@@ -56,7 +56,8 @@ def command(
 ) -> None:
     """Turn the ONNX file MODEL into a circuit: what a prover proves and a verifier pins.
 
-    The circuit's id is printed; it is all that a verifier needs to know. Give real inputs with --calibration: they set
+    The circuit's id is printed; it is all that a verifier needs to know. Give real inputs with --calibration, stacked
+    along a new first axis (or, for a model of batch 1, along that axis): they set
     the range of inputs that the circuit takes and how precise it must be. Of the layouts that serve, the fastest is
     taken by predicted cost; within 10 % of it, the one with fewer roundings and smaller proofs.
 

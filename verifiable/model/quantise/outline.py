@@ -25,7 +25,9 @@ _FLOATS = {"float16", "float32", "float64"}
 _POST = {"Softmax": "softmax", "LogSoftmax": "logsoftmax", "ArgMax": "argmax"}
 _LINEAR = ("Gemm", "MatMul", "Conv")
 #: Operators that have a step, at least in some of their uses.
-OPERATORS = frozenset((*functions.UNARY, "Clip", *functions.BINARY, "Sum", *_POST, *_LINEAR, *windows.STEPS, *movement.OPS))
+OPERATORS = frozenset(
+    (*functions.UNARY, "Clip", "Cast", *functions.BINARY, "Sum", *_POST, *_LINEAR, *windows.STEPS, *movement.OPS)
+)
 
 
 def outline_of(analysis: Analysis) -> Outline:

@@ -153,6 +153,14 @@ class EzklSystem:
         def question(child: Child) -> dict[str, Tensor]:
             compiled = self._warm.kept(name)
             if compiled is None:
+                # Their scales give the integers their meaning, and circuit.json is only compared with them.
+                parameters, visibility = settings.parameters, settings.visibility
+                made, _ = steps.settled(child, circuit.program, parameters, visibility, wanted=settings.data)
+                if made.data != settings.data:
+                    raise BindingError(
+                        "the circuit's settings are not those that ezkl makes of its program",
+                        hint="whoever made the circuit made it say something else; `verifiable audit` compares",
+                    )
                 steps.compile_circuit(child, circuit.program, settings)
                 compiled = self._warm.adopt(name, child.folder / steps.COMPILED)
             found = steps.witness(
@@ -232,6 +240,8 @@ def _settings(circuit: VerifierCircuit) -> EzklSettings:
         )
     if set(circuit.parts) != set(_MEDIA_TYPES.parts) or named.setup is None or named.proving_key is None:
         raise MalformedError("circuit: its parts are not those of an ezkl circuit")
+    if any(spec.post is not None for spec in named.outputs):
+        raise MalformedError("circuit: ezkl proves a model's last step too, so there is nothing to do after the proof")
     settings = EzklSettings.parse(circuit.parts["settings"])
     settings.check(named)
     loading.check(settings, circuit.parts["verifying-key"])

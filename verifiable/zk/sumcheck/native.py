@@ -133,12 +133,14 @@ def _trusted(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        # What was opened is what is judged: the name may mean another file by now.
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)  # what was opened is what is judged: the name may mean another file by now
         if not stat.S_ISREG(found.st_mode) or not _ours(found) or found.st_size > _MAX_SIZE:
             return None
-        return file.read(_MAX_SIZE)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(_MAX_SIZE)
+    finally:
+        os.close(descriptor)
 
 
 def _ours(found: os.stat_result) -> bool:
