@@ -146,9 +146,10 @@ def test_what_no_tree_has_is_an_error(make, error: type[Error]) -> None:
         make()
 
 
-@given(
-    st.integers(-2, 1 << 64), st.integers(-2, 1 << 64), st.binary(max_size=40), st.binary(max_size=40), st.lists(st.binary(max_size=40))
-)  # fmt: skip
+_NUMBERS, _BYTES = st.integers(-2, 1 << 64), st.binary(max_size=40)
+
+
+@given(_NUMBERS, _NUMBERS, _BYTES, _BYTES, st.lists(_BYTES))
 def test_nothing_but_our_errors_leaves_the_verifiers(a: int, b: int, x: bytes, y: bytes, proof: list[bytes]) -> None:
     for call in (lambda: verify_inclusion(x, a, b, proof, y), lambda: verify_consistency(a, x, b, y, proof)):
         with contextlib.suppress(Error):
