@@ -26,11 +26,7 @@ Secrets = Callable[[str], str | None]
 
 
 def create(path: Path) -> EllipticCurvePrivateKey:
-    """Make a P-256 key in the new file ``path`` (PKCS#8 PEM, mode 0600), whole or not at all. Raises FatalStateError.
-
-    Written aside and hard-linked into place: unlike a rename, a link never replaces a key that is already there, and
-    unlike an exclusive open at ``path`` it never shows another process half a key.
-    """
+    """Make a P-256 key in the new file ``path`` (PKCS#8 PEM, mode 0600), whole or not at all. Raises FatalStateError."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -38,10 +34,20 @@ def create(path: Path) -> EllipticCurvePrivateKey:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )  # fmt: skip
+    write_new(path, pem)
+    return key
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """A new file with a private key for its owner alone, whole or not at all. Raises FatalStateError.
+
+    Written aside and hard-linked into place: unlike a rename, a link never replaces a key that is already there, and
+    unlike an exclusive open at ``path`` it never shows another process half a key.
+    """
     aside = path.parent / f".{path.name[:64]}.{secrets.token_hex(6)}.part"
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
-            stream.write(pem)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.link(aside, path, follow_symlinks=False)
@@ -56,7 +62,6 @@ def create(path: Path) -> EllipticCurvePrivateKey:
     finally:
         with contextlib.suppress(OSError, ValueError):
             aside.unlink()
-    return key
 
 
 def load(path: Path, secret: Secrets) -> EllipticCurvePrivateKey:
@@ -67,7 +72,7 @@ def load(path: Path, secret: Secrets) -> EllipticCurvePrivateKey:
     """
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    pem = _read_owned(path)
+    pem = read_owned(path)
     key = _decode(pem, path, None)
     if key is None:
         passphrase = secret("passphrase")
@@ -81,7 +86,8 @@ def load(path: Path, secret: Secrets) -> EllipticCurvePrivateKey:
     return key
 
 
-def _read_owned(path: Path) -> bytes:
+def read_owned(path: Path) -> bytes:
+    """The contents of a private key's file. Raises MalformedError, and FatalStateError when others may read it."""
     # Mode and contents come from one descriptor, so that no swap between the check and the read matters.
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
