@@ -49,9 +49,7 @@ def _nearness(verified: Verified, circuit: VerifierCircuit) -> list[str]:
     for name, error in verified.float_errors.items():
         line = f"{name!r} is within {error:.3g} of the float model's, for these inputs"
         if error > promised.get(name, error):
-            line = (
-                f"{name!r} is {error:.3g} off the float model's, {promised[name]:.3g} at most is what the circuit's report says"
-            )
+            line = f"{name!r} is {error:.3g} off the float model's, {promised[name]:.3g} is all that the circuit's report admits"
         told.append(f"{line}; `verifiable audit --calibration` measures others")
     return told or [
         "how near the circuit is to the float model is its maker's word; `verifiable audit --calibration` measures it"
