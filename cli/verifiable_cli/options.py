@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,16 @@ class HexBytes(click.ParamType):  # type: ignore[type-arg]
             return bytes.fromhex(value)
         except ValueError:
             self.fail(f"{value!r} is not hexadecimal", param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number: neither NaN, which no comparison refuses, nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]

@@ -150,7 +150,7 @@ class _Measuring:
             sample=subject.sample, folder=self._folder, max_error=subject.max_error, runs=self._options.runs,
             memory=self._options.limits.memory,
         )  # fmt: skip
-        command = [sys.executable, "-m", "verifiable.bench.worker", str(answer)]
+        command = [sys.executable, "-P", "-m", "verifiable.bench.worker", str(answer)]
         ended = self._started(command, step, json.dumps(job.to_json()))
         found = json.loads(answer.read_text()) if answer.exists() else _death(ended)
         if found.get("error") == "memory":

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 SYSTEM = "sumcheck"
 #: Bits of weights by bits of activations. The first pair that is accurate enough is taken where none is asked for.
 WEIGHT_BITS = {8: 8, 10: 16, 12: 16, 16: 16}
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +85,13 @@ def computed(program: Program, samples: Sequence[Arrays]) -> Iterator[dict[str, 
     """The outputs as the Program computes them, in double precision, sample by sample; inputs beyond its range are clamped."""
     import numpy as np
 
-    from verifiable.model.program.execute import Executor
+    from verifiable.model.program.execute import Executor, samples_at_once
     from verifiable.model.program.values import quantise_inputs, value_of
 
     executor = Executor(program)
-    for start in range(0, len(samples), _BATCH):
-        batch = samples[start : start + _BATCH]
+    count = samples_at_once(program)
+    for start in range(0, len(samples), count):
+        batch = samples[start : start + count]
         integers, _ = quantise_inputs(program, {e.name: np.stack([s[e.name] for s in batch]) for e in program.inputs})
         found = executor.run_many(integers).outputs
         for i in range(len(batch)):
@@ -172,9 +172,12 @@ def _chosen(
 def _quantised(shaped: Model, samples: Sequence[Arrays], floats: Sequence[Arrays], options: Options) -> _Quantised:
     from verifiable.model.fidelity import measure
     from verifiable.model.quantise import plan_of, program
+    from verifiable.zk.sumcheck.cost import require_bounded
+    from verifiable.zk.sumcheck.structure import Structure
 
     plan = plan_of(shaped.data, samples, options)
     made = program(shaped.data, plan)
+    require_bounded(Structure.of(made))  # before it is run on anything
     found = counts(shaped, made, samples)
     form = (
         "quantised already: its own integers are proved"

@@ -144,7 +144,7 @@ class Fidelity:
             if not output.max_abs_error <= allowed:
                 raise UnsupportedError(
                     f"output {output.name!r}: off by {output.max_abs_error:.3g} from the float model, {allowed:.3g} is allowed",
-                    hint="allow more with --max-error, or allow a larger circuit",
+                    hint="allow more with --max-error, or a finer program: more --bits (sumcheck), a larger --max-logrows (ezkl)",
                 )
             if max_error is None and output.argmax_agreement not in (None, 1.0):
                 raise UnsupportedError(

@@ -73,7 +73,7 @@ def command(
         limit = int(_SHARE * machine.free_memory()) if memory is None else memory
         chosen = Options(
             systems=systems, everything=everything, runs=runs, limits=Limits(memory=limit, seconds=timeout),
-            command=(sys.executable, "-m", "verifiable_cli.main"),
+            command=(sys.executable, "-P", "-m", "verifiable_cli.main"),
         )  # fmt: skip
         results = _measured(names, chosen, target)
     _show(results, as_markdown=as_markdown, as_json=as_json)

@@ -19,7 +19,7 @@ from verifiable_cli import options, output
 @click.option(
     "--calibration", type=options.PATH, help="Typical inputs (.npz, .npy, .json, .safetensors): sets range and precision."
 )
-@click.option("--max-error", type=click.FloatRange(min=0), help="Largest output error accepted over the calibration inputs.")
+@click.option("--max-error", type=options.Finite(min=0), help="Largest output error accepted over the calibration inputs.")
 @options.visibility_options
 @click.option(
     "--bits",

@@ -7,6 +7,7 @@ proved to be an integer that the type holds: there it is exact in any order, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,12 @@ class Executor:
         rounded = round_half_even(t, op.shift)
         clamped = np.count_nonzero((rounded < table.faithful_low) | (rounded > table.faithful_high))
         return self._arrays[table.values][rounded - table.low].astype(np.int64), int(clamped)
+
+
+def samples_at_once(program: Program) -> int:
+    """How many samples to run together: 64 of a small Program, one of a large one, so that memory stays bounded."""
+    elements = sum(math.prod(shape) for shape in program.shapes)
+    return max(1, min(64, (1 << 24) // max(elements, 1)))
 
 
 def execute(program: Program, inputs: Mapping[str, NDArray[np.generic]]) -> Execution:

@@ -17,7 +17,7 @@ from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.guard import guarded, shown
 from verifiable.model.lower.lowering import is_quantised, lowered
 from verifiable.model.program.builder import Builder
-from verifiable.model.program.execute import Execution, Executor
+from verifiable.model.program.execute import Execution, Executor, samples_at_once
 from verifiable.model.program.ir import Input, Program
 from verifiable.model.program.values import quantise_inputs
 from verifiable.model.quantise.calibration import Sample, Stats, observe
@@ -34,7 +34,6 @@ from verifiable.model.quantise.steps import Outline
 from verifiable.model.runtime import FloatModel
 from verifiable.model.shapes import Analysis
 
-_BATCH = 64
 _IMAGE_RANK = 4
 _WIDE_INPUT = 16
 
@@ -104,8 +103,9 @@ def _runs(
 ) -> Iterator[tuple[Sequence[Sample], dict[str, NDArray[np.int64]], int, Executor, Execution]]:
     """By batches: samples, their integers and how many of these were clamped, the executor, and what it made of them."""
     executor = Executor(program)
-    for start in range(0, len(samples), _BATCH):
-        batch = samples[start : start + _BATCH]
+    count = samples_at_once(program)
+    for start in range(0, len(samples), count):
+        batch = samples[start : start + count]
         stacked = {entry.name: np.stack([sample[entry.name] for sample in batch]) for entry in program.inputs}
         integers, outside = quantise_inputs(program, stacked)
         yield batch, integers, outside, executor, executor.run_many(integers)
