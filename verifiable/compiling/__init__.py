@@ -131,7 +131,7 @@ def audit(
         raise BindingError("audit: the fidelity report is not of this circuit's outputs, in its order")
     if calibration is None:
         return Audited(circuit=named, reported=reported)
-    measured, outside = measure_again(rebuilt, shaped, calibration)
+    measured, outside = measure_again(rebuilt, loaded, shaped, calibration)
     compare_fidelity(measured, reported)
     return Audited(circuit=named, reported=reported, measured=measured, outside=outside)
 

@@ -53,7 +53,7 @@ def _difference(a: Circuit, b: Circuit) -> str:
     return ", ".join(names)
 
 
-def measure_again(rebuilt: ProverCircuit, shaped: Model, calibration: Calibration) -> tuple[Fidelity, int]:
+def measure_again(rebuilt: ProverCircuit, loaded: Model, shaped: Model, calibration: Calibration) -> tuple[Fidelity, int]:
     """Fidelity on the auditor's samples, and how many of them are outside the circuit's input range."""
     from verifiable.model.data import conform
     from verifiable.model.fidelity import measure
@@ -73,7 +73,7 @@ def measure_again(rebuilt: ProverCircuit, shaped: Model, calibration: Calibratio
         computed.append({spec.name: values(found[spec.name], spec.scale, spec.post) for spec in rebuilt.circuit.outputs})
     if not inside:
         raise MalformedError("audit: all of these samples are outside the circuit's input range", hint="check their scaling")
-    again = measure(float_outputs(shaped, inside), computed)
+    again = measure(float_outputs(loaded, inside), computed)
     if rebuilt.circuit.system == sumcheck.SYSTEM:
         again = replace(again, integers=sumcheck.counts(shaped, Program.parse(rebuilt.program), inside))
     return again, len(samples) - len(inside)

@@ -125,14 +125,14 @@ def interface(loaded: Model, shaped: Model, program: bytes) -> ModelProgram:
         tuple(TensorType(name=i.name, dtype=i.dtype, shape=tuple(d for d in i.shape if isinstance(d, int))) for i in infos)
         for infos in (shaped.inputs, shaped.outputs)
     )
-    return ModelProgram(model=loaded.digest, inputs=inputs, outputs=outputs, program=program, reference=shaped.data)
+    return ModelProgram(model=loaded.digest, inputs=inputs, outputs=outputs, program=program, reference=loaded.data)
 
 
-def float_outputs(shaped: Model, samples: Sequence[Sample]) -> list[dict[str, NDArray[np.generic]]]:
-    """The float model's outputs, sample by sample."""
+def float_outputs(model: Model, samples: Sequence[Sample]) -> list[dict[str, NDArray[np.generic]]]:
+    """The float model's outputs, sample by sample: of the file itself, never of what became of it here."""
     from verifiable.model.runtime import FloatModel
 
-    reference = FloatModel(shaped.data)
+    reference = FloatModel(model.data)
     return [reference.run(sample) for sample in samples]
 
 

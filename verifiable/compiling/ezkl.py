@@ -57,7 +57,7 @@ def compile(request: Request, *, srs: str | Path, max_logrows: int) -> Compiled:
         loaded, shaped = prepare(request.model, request.dims)
     with clock.phase("running the float model"):
         samples, note = samples_of(request.calibration, shaped)
-        floats = float_outputs(shaped, samples)
+        floats = float_outputs(loaded, samples)
     with clock.phase("choosing parameters"):
         tuning = tune(
             program=shaped.data, visibility=visibility, calibration=samples, float_outputs=floats, max_error=max_error,

@@ -51,7 +51,7 @@ def compile(request: Request, *, bits: int | None = None) -> Compiled:  # noqa: 
         loaded, shaped = prepare(request.model, request.dims)
     with clock.phase("running the float model"):
         samples, note = samples_of(request.calibration, shaped)
-        floats = float_outputs(shaped, samples)
+        floats = float_outputs(loaded, samples)
     with clock.phase("quantising"):
         found = _chosen(shaped, samples, floats, request.max_error, bits)
     with clock.phase("committing to the weights"):

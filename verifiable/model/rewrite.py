@@ -25,10 +25,9 @@ from verifiable.model.guard import guarded
 from verifiable.model.shapes import Analysis, Value
 from verifiable.model.tensors import CODES, from_array
 
-_FUSIONS = (
-    "FusionConvBN", "FusionConvTransposeBN", "FusionConvAdd", "FusionConvTransposeAdd", "FusionConvMul", "FusionConvTransposeMul",
-    "FusionPadConv", "EliminationReshape", "EliminationUnsqueeze", "EliminationTranspose",
-)  # fmt: skip
+# Not its fusions of Conv with Mul, Add and Pad: they take a constant along the width for one along the channels where there are
+# as many of both, and do not read Pad's axes.
+_FUSIONS = ("FusionConvBN", "FusionConvTransposeBN", "EliminationReshape", "EliminationUnsqueeze", "EliminationTranspose")
 
 
 def to_graph(analysis: Analysis, nodes: Sequence[onnx.NodeProto] | None = None) -> onnx.GraphProto:

@@ -39,7 +39,7 @@ def rerun(
 def float_errors(onnx: bytes, inputs: tuple[VerifiedTensor, ...], outputs: tuple[VerifiedTensor, ...]) -> Mapping[str, float]:
     """By output, the largest absolute difference between what was established and what the float model says of these inputs.
 
-    ``onnx``: normalised. A program can be the model's and still be far from it: its maker chose scales and ranges. Infinite
+    ``onnx``: the file itself. A program can be the model's and still be far from it: its maker chose scales and ranges. Infinite
     where a float model's output is not finite. Raises UnsupportedError where onnxruntime cannot run it.
     """
     import numpy as np

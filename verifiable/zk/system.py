@@ -74,7 +74,7 @@ class ModelProgram:
     """What was derived from an ONNX file: its digest, its inputs and outputs in its order, the program that it is proved as.
 
     ``verifiable.compiling.program_of`` makes it. One that is put together by hand shows nothing about any model. ``reference``:
-    the normalised ONNX, to see how far a run is from the float model's.
+    the ONNX file itself, to see how far a run is from the float model's.
     """
 
     model: Digest

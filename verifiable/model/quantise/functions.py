@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from verifiable.model.quantise.elementary import arctan, cos, erf, exp, expm1, l
 Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]
 Attributes = Mapping[str, Any]
+#: Of one function. Each is computed for every row of a table, within the ones around it.
+MAX_STEPS = 256
 
 
 def identity(x: Floats) -> Floats:
@@ -92,26 +95,48 @@ BINARY: Mapping[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A function and how many steps it takes. Raises UnsupportedError beyond MAX_STEPS.
+
+    A value that two branches read is computed in both, so that a few nodes can make a function of any length.
+    """
+
+    call: Function
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.steps > MAX_STEPS:
+            raise UnsupportedError(f"it makes a function of one value in more than {MAX_STEPS:,} steps")
+
+    def __call__(self, x: Floats) -> Floats:
+        return self.call(x)
+
+
+def _steps(function: Function) -> int:
+    return function.steps if isinstance(function, Composed) else 1
+
+
 def unary(op: str, attributes: Attributes) -> Function:
     """The function of an operator of :data:`UNARY`."""
     known = UNARY[op]
-    return lambda x: known(x, attributes)
+    return Composed(call=lambda x: known(x, attributes), steps=1)
 
 
 def clip(low: float, high: float) -> Function:
     """The nearest number in [low, high]."""
-    return lambda x: np.minimum(np.maximum(x, low), high)
+    return Composed(call=lambda x: np.minimum(np.maximum(x, low), high), steps=1)
 
 
 def after(outer: Function, inner: Function) -> Function:
     """``outer ∘ inner``."""
-    return lambda x: outer(inner(x))
+    return Composed(call=lambda x: outer(inner(x)), steps=_steps(outer) + _steps(inner))
 
 
 def both(op: str, left: Function, right: Function) -> Function:
     """``left(x) op right(x)``."""
     known = BINARY[op]
-    return lambda x: known(left(x), right(x))
+    return Composed(call=lambda x: known(left(x), right(x)), steps=_steps(left) + _steps(right) + 1)
 
 
 def constant(value: float) -> Function:
