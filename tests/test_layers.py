@@ -37,8 +37,8 @@ WALLS = {
     "llvmlite": ("verifiable/zk/sumcheck/",),
     "py_ecc": ("verifiable/zk/srs/",),
     "socket": ("verifiable/zk/srs/fetch.py",),
-    "urllib.request": ("verifiable/zk/srs/fetch.py",),
-    "http.client": ("verifiable/zk/srs/fetch.py",),
+    "urllib.request": ("verifiable/zk/srs/fetch.py", "verifiable/ledger/http.py"),
+    "http.client": ("verifiable/zk/srs/fetch.py", "verifiable/ledger/http.py"),
 }
 # Inside the library nothing prints and nothing exits.
 HEAVY = ("ezkl", "onnx", "onnxruntime", "onnxslim", "click", "numba", "numpy", "py_ecc", "cryptography", "securesystemslib")
