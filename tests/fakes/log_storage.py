@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from verifiable.errors import ConflictError
+from verifiable.errors import ConflictError, MalformedError
 from verifiable.ledger.storage import Storage
 
 
@@ -18,7 +18,8 @@ class MemoryStorage:
 
     def read(self, path: str, *, max_size: int) -> bytes | None:
         data = self.objects.get(path)
-        assert data is None or len(data) <= max_size
+        if data is not None and len(data) > max_size:
+            raise MalformedError(f"{path}: {len(data):,} bytes, more than the {max_size:,} allowed")
         return data
 
     def create(self, objects: Mapping[str, bytes]) -> None:

@@ -37,9 +37,8 @@ class Edge:
         width = size % WIDTH
         bundle = read_bundle(source, size // WIDTH, width) if width else b""
         if bundle and b"".join(map(leaf_hash, _parsed(bundle, size // WIDTH, width))) != hashes[0]:
-            raise FatalStateError(
-                f"log: {tiles.bundle_path(size // WIDTH, width)} does not hold the entries of its tile", hint="run fsck"
-            )
+            bad, tile = tiles.bundle_path(size // WIDTH, width), Tile(level=0, index=size // WIDTH, width=width)
+            raise FatalStateError(f"log: {bad} does not hold the entries of {tile.path}", hint="run fsck")
         return cls(size=size, hashes=tuple(hashes), bundle=bundle)
 
     @property

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log from outside: places, duplicates, many threads, two writers, and every wrong state it must refuse to write on."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.log_storage import MemoryStorage
+from tests.ledger.conftest import make_identity
+from verifiable.errors import (
+    BindingError,
+    ConflictError,
+    ConsistencyError,
+    Error,
+    FatalStateError,
+    InclusionError,
+    MalformedError,
+    SignatureError,
+    TrustError,
+)
+from verifiable.ledger.checkpoint import SignedCheckpoint
+from verifiable.ledger.dedup import DedupIndex
+from verifiable.ledger.directory import LogDirectory
+from verifiable.ledger.identity import Identity
+from verifiable.ledger.lock import Lock
+from verifiable.ledger.log import Appended, Log
+from verifiable.ledger.stage import Stage
+from verifiable.ledger.writer import Writer, initialise
+from verifiable.merkle.hashing import leaf_hash
+from verifiable.merkle.verify import verify_consistency, verify_inclusion
+
+
+def _ignore() -> None:
+    pass
+
+
+class _State:
+    """Both storages of a log, with ways to go back."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity, self.public, self.private = identity, MemoryStorage(), MemoryStorage()
+        initialise(self.public, self.private, identity)
+
+    def append(self, *entries: bytes) -> Writer:
+        writer = Writer(self.public, self.private, self.identity, _ignore)
+        if entries:
+            writer.commit(entries)
+        return writer
+
+    def copy(self) -> _State:
+        other = object.__new__(_State)
+        other.identity = self.identity
+        other.public, other.private = MemoryStorage(dict(self.public.objects)), MemoryStorage(dict(self.private.objects))
+        return other
+
+
+@pytest.fixture
+def state(identity: Identity) -> _State:
+    state = _State(identity)
+    state.append(b"one", b"two")
+    state.append(b"three")
+    return state
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> LogDirectory:
+    directory = LogDirectory.at(tmp_path / "log")
+    directory.initialise("log.example/test")
+    return directory
+
+
+def test_places_proofs_and_entries(directory: LogDirectory) -> None:
+    identity = directory.identity()
+    with directory.open() as log:
+        entries = [b"entry %d" % i for i in range(700)]
+        assert [done.index for done in log.append_many(entries)] == [*range(700)]
+        old = identity.open(log.checkpoint())
+        assert log.append(b"one more") == Appended(index=700, known=False)
+        new = identity.open(log.checkpoint())
+        for index in (0, 255, 256, 699):
+            assert log.entry(index) == entries[index]
+            verify_inclusion(leaf_hash(entries[index]), index, 701, log.inclusion(index), new.root)
+            verify_inclusion(leaf_hash(entries[index]), index, 700, log.inclusion(index, 700), old.root)
+        verify_consistency(700, old.root, 701, new.root, log.consistency(700, 701))
+        for index, size in ((701, None), (-1, None), (5, 702), (5, 5)):
+            with pytest.raises(InclusionError):
+                log.inclusion(index, size)
+        with pytest.raises(ConsistencyError):
+            log.consistency(5, 702)
+
+
+def test_every_checkpoint_bears_both_signatures(directory: LogDirectory) -> None:
+    with directory.open() as log:
+        log.append(b"one")
+        checkpoint = SignedCheckpoint.open(log.checkpoint(), *directory.identity().keys)
+    assert (checkpoint.size, checkpoint.origin) == (1, "log.example/test")
+    assert [key.type for key in directory.identity().keys] == [0x01, 0x06]
+
+
+def test_the_same_entry_keeps_its_place_also_after_a_restart(directory: LogDirectory) -> None:
+    with directory.open() as log:
+        assert [done.index for done in log.append_many([b"a", b"b", b"a"])] == [0, 1, 0]
+        assert log.append(b"a") == Appended(index=0, known=True)
+    with directory.open() as log:
+        assert log.append(b"b") == Appended(index=1, known=True)
+        before = log.checkpoint()
+        assert log.append(b"a").known
+        assert log.checkpoint() == before, "nothing new, nothing signed"
+        assert log.size == 2
+
+
+@pytest.mark.parametrize("damage", ["lost", "garbage", "of a longer log"])
+def test_the_index_is_only_derived(damage: str, directory: LogDirectory) -> None:
+    with directory.open() as log:
+        log.append_many([b"%d" % i for i in range(300)])
+    path = directory.private / "entries.sqlite"
+    if damage == "lost":
+        path.unlink()
+    elif damage == "garbage":
+        path.write_bytes(b"not a database" * 1000)
+    else:
+        index = DedupIndex(path)
+        index.add([leaf_hash(b"never logged %d" % i) for i in range(100)])
+        index.close()
+    with directory.open() as log:
+        assert log.append(b"299") == Appended(index=299, known=True)
+        assert log.append(b"never logged 5") == Appended(index=300, known=False)
+
+
+def test_a_lying_index_makes_no_entry_vanish(directory: LogDirectory) -> None:
+    with directory.open() as log:
+        log.append(b"a")
+    index = DedupIndex(directory.private / "entries.sqlite")
+    index.reset()
+    index.add([leaf_hash(b"b")])  # says that b is entry 0
+    index.close()
+    with directory.open() as log:
+        assert log.append(b"b") == Appended(index=1, known=False)
+
+
+def test_many_threads_share_batches(directory: LogDirectory) -> None:
+    with directory.open() as log, ThreadPoolExecutor(16) as pool:
+        done = [*pool.map(log.append, [b"%d" % (i % 150) for i in range(300)])]
+        assert sorted({each.index for each in done}) == [*range(150)]
+        assert all(log.entry(each.index) == b"%d" % (i % 150) for i, each in enumerate(done))
+
+
+def test_an_oversized_entry_is_refused_and_harms_nobody(directory: LogDirectory) -> None:
+    with directory.open() as log:
+        with pytest.raises(MalformedError, match="65,536"):
+            log.append(bytes(65_536))
+        assert log.append(bytes(65_535)).index == 0
+        assert log.entry(0) == bytes(65_535)
+
+
+def test_a_cancelled_append_stops_nobody(directory: LogDirectory) -> None:
+    with directory.open() as log:
+        for number in range(50):
+            log.submit((b"cancelled %d" % number,)).cancel()
+        log.append(b"one")
+        log.append(b"two")
+
+
+def test_a_closed_log_refuses(directory: LogDirectory) -> None:
+    log = directory.open()
+    last = log.submit((b"waiting",))
+    log.close()
+    assert last.result()[0].index == 0, "what was waiting is written"
+    with pytest.raises(FatalStateError, match="closed"):
+        log.append(b"late")
+
+
+def test_a_second_writer_waits_or_fails(directory: LogDirectory) -> None:
+    first = directory.open()
+    with pytest.raises(ConflictError, match="held by process"):
+        directory.open()
+    first.append(b"first")
+    threading.Timer(0.2, first.close).start()
+    with directory.open(wait=30) as second:
+        assert second.append(b"second").index == 1
+        assert second.entry(0) == b"first"
+
+
+def test_a_fenced_off_writer_signs_nothing(directory: LogDirectory) -> None:
+    """Somebody removes the lock file under a running writer: two believe that they hold it, one writes."""
+    first = directory.open()
+    first.append(b"one")
+    (directory.private / "lock").unlink()
+    with directory.open() as second:
+        second.append(b"two")
+        head = directory.head()
+        with pytest.raises(ConflictError, match="no longer held"):
+            first.append(b"three")
+        assert directory.head() == head
+        second.append(b"four")
+        assert [second.entry(i) for i in range(3)] == [b"one", b"two", b"four"]
+    first.close()
+
+
+@pytest.mark.parametrize("step", ["stage", "head", "checkpoint"])
+def test_without_the_lock_the_storage_still_lets_one_through(step: str, state: _State) -> None:
+    """Two writers on one log whose lock does nothing: whoever is second at any shared name fails before it has done harm."""
+    late = state.append()
+    if step == "stage":
+        state.private.objects[Stage.path_at(3)] = Stage(size=3, root=late.edge.root, entries=(b"other",)).encode()
+    elif step == "head":
+        state.private.objects["head"] += b"moved"
+    else:
+        state.public.objects["checkpoint"] += b"moved"
+    published = state.public.objects["checkpoint"]
+    with pytest.raises(ConflictError):
+        late.commit([b"mine"])
+    assert state.public.objects["checkpoint"] == published
+    with pytest.raises(FatalStateError, match="stopped"):
+        late.commit([b"mine"])
+
+
+def test_a_rolled_back_directory(state: _State) -> None:
+    old = state.copy()
+    state.append(b"four")
+    state.append(b"five")
+    state.public = old.public
+    with pytest.raises(FatalStateError, match="rolled back: it has size 3, and size 5 was signed"):
+        state.append()
+    del state.public.objects["checkpoint"]
+    with pytest.raises(FatalStateError, match="no checkpoint is published"):
+        state.append()
+
+
+def test_a_rolled_back_private_folder(state: _State) -> None:
+    old = state.copy()
+    state.append(b"four")
+    state.private = old.private
+    with pytest.raises(FatalStateError, match="size 4 is published, but the private folder knows only of 3"):
+        state.append()
+
+
+def test_a_forked_copy(state: _State) -> None:
+    fork = state.copy()
+    fork.append(b"theirs")
+    state.append(b"ours")
+    state.public = fork.public
+    with pytest.raises(ConsistencyError, match="fork"):
+        state.append()
+
+
+def test_a_fork_that_is_one_behind_is_not_completed_with_another_batch(state: _State) -> None:
+    fork = state.copy()
+    state.append(b"four")
+    fork.private.objects["head"] = state.private.objects["head"]
+    fork.private.objects[Stage.path_at(3)] = Stage(size=3, root=fork.identity.open(fork.public.objects["checkpoint"]).root, entries=(b"other",)).encode()
+    before = dict(fork.public.objects)
+    with pytest.raises(FatalStateError, match="does not lead to the checkpoint that was signed"):
+        fork.append()
+    assert fork.public.objects == before
+
+
+def test_another_logs_origin_or_key(state: _State) -> None:
+    state.identity = make_identity(origin="log.example/other")
+    with pytest.raises(BindingError, match="log.example/other"):
+        state.append()
+    state.identity = make_identity(seed=2)
+    with pytest.raises(TrustError, match="not signed by"):
+        state.append()
+
+
+def test_a_forged_checkpoint(state: _State) -> None:
+    note = state.public.objects["checkpoint"]
+    state.public.objects["checkpoint"] = note.replace(b"\n3\n", b"\n2\n")
+    with pytest.raises(SignatureError):
+        state.append()
+
+
+@pytest.mark.parametrize("path", ["tile/0/000.p/3", "tile/entries/000.p/3"])
+@pytest.mark.parametrize("how", ["flipped", "cut", "lost"])
+def test_no_appending_on_a_damaged_edge(path: str, how: str, state: _State) -> None:
+    data = state.public.objects.pop(path)
+    if how != "lost":
+        state.public.objects[path] = data[:-1] + (bytes([data[-1] ^ 1]) if how == "flipped" else b"")
+    with pytest.raises(Error) as caught:
+        state.append()
+    assert caught.value.exit_code in {65, 70}
+    assert path in str(caught.value) or "root" in str(caught.value)
+
+
+def test_cosignatures_are_published_while_the_log_has_not_moved_on(state: _State, identity: Identity) -> None:
+    writer = state.append()
+    witness = make_identity(origin="witness.example", seed=9).signers[0]
+    signed = SignedCheckpoint.parse(writer.checkpoint)
+    cosigned = signed.with_signatures([witness.sign_checkpoint(signed.checkpoint, identity.now())]).encode()
+    writer.publish(cosigned)
+    assert state.public.objects["checkpoint"] == cosigned
+    assert state.append().checkpoint == cosigned, "opening the log keeps them"
+    writer.commit([b"four"])
+    with pytest.raises(ConflictError, match="moved on to size 4"):
+        writer.publish(cosigned)
+    with pytest.raises(TrustError):
+        writer.publish(replace(signed, note=replace(signed.note, signatures=(witness.sign_checkpoint(signed.checkpoint, identity.now()),))).encode())
+
+
+def test_init_never_replaces_a_log(directory: LogDirectory) -> None:
+    with pytest.raises(FatalStateError, match="already exists"):
+        directory.initialise("log.example/test")
+    with pytest.raises(ConflictError):
+        initialise(directory.published, MemoryStorage(), directory.identity())
+
+
+def test_the_private_folder_is_private(directory: LogDirectory) -> None:
+    assert directory.private.stat().st_mode & 0o777 == 0o700
+    with directory.open() as log:
+        log.append(b"one")
+    for path in directory.private.rglob("*"):
+        if path.name in {"keys", "head", "lock"}:
+            assert path.stat().st_mode & 0o077 == 0, path
+    assert {path.name for path in directory.public.iterdir()} == {"checkpoint", "tile", ".incoming"}
+    assert not [*(directory.public / ".incoming").iterdir()]
+
+
+def test_a_failing_signer_stops_the_log_and_loses_nothing(state: _State, tmp_path: Path) -> None:
+    class Broken(Identity):
+        def sign(self, checkpoint: object) -> bytes:
+            raise TrustError("the key is gone")
+
+    good, state.identity = state.identity, Broken(**{name: getattr(state.identity, name) for name in ("origin", "signers", "now")})
+    with Lock.acquire(tmp_path / "lock") as lock:
+        log = Log(state.public, state.private, state.identity, lock=lock, index=DedupIndex(None))
+        with pytest.raises(TrustError, match="gone"):
+            log.append(b"four")
+        log.close()
+    state.identity = good
+    assert state.append().edge.size == 4, "the staged batch is finished with a working key"
