@@ -253,7 +253,9 @@ def test_a_fork_that_is_one_behind_is_not_completed_with_another_batch(state: _S
     fork = state.copy()
     state.append(b"four")
     fork.private.objects["head"] = state.private.objects["head"]
-    fork.private.objects[Stage.path_at(3)] = Stage(size=3, root=fork.identity.open(fork.public.objects["checkpoint"]).root, entries=(b"other",)).encode()
+    fork.private.objects[Stage.path_at(3)] = Stage(
+        size=3, root=fork.identity.open(fork.public.objects["checkpoint"]).root, entries=(b"other",)
+    ).encode()
     before = dict(fork.public.objects)
     with pytest.raises(FatalStateError, match="does not lead to the checkpoint that was signed"):
         fork.append()
@@ -300,7 +302,11 @@ def test_cosignatures_are_published_while_the_log_has_not_moved_on(state: _State
     with pytest.raises(ConflictError, match="moved on to size 4"):
         writer.publish(cosigned)
     with pytest.raises(TrustError):
-        writer.publish(replace(signed, note=replace(signed.note, signatures=(witness.sign_checkpoint(signed.checkpoint, identity.now()),))).encode())
+        writer.publish(
+            replace(
+                signed, note=replace(signed.note, signatures=(witness.sign_checkpoint(signed.checkpoint, identity.now()),))
+            ).encode()
+        )
 
 
 def test_init_never_replaces_a_log(directory: LogDirectory) -> None:
@@ -326,7 +332,10 @@ def test_a_failing_signer_stops_the_log_and_loses_nothing(state: _State, tmp_pat
         def sign(self, checkpoint: object) -> bytes:
             raise TrustError("the key is gone")
 
-    good, state.identity = state.identity, Broken(**{name: getattr(state.identity, name) for name in ("origin", "signers", "now")})
+    good, state.identity = (
+        state.identity,
+        Broken(**{name: getattr(state.identity, name) for name in ("origin", "signers", "now")}),
+    )
     with Lock.acquire(tmp_path / "lock") as lock:
         log = Log(state.public, state.private, state.identity, lock=lock, index=DedupIndex(None))
         with pytest.raises(TrustError, match="gone"):

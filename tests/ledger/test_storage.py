@@ -182,7 +182,13 @@ print(len(acknowledged))
 def test_a_full_disk(tmp_path: Path) -> None:
     """A real one: a small tmpfs in a mount namespace of our own."""
     unshare = shutil.which("unshare")
-    mount = ["-rm", "sh", "-c", f"mount -t tmpfs -o size=3m none {tmp_path} && head -c 1000000 /dev/zero > {tmp_path}/ballast && exec \"$@\"", "sh"]
+    mount = [
+        "-rm",
+        "sh",
+        "-c",
+        f'mount -t tmpfs -o size=3m none {tmp_path} && head -c 1000000 /dev/zero > {tmp_path}/ballast && exec "$@"',
+        "sh",
+    ]
     if unshare is None or subprocess.run([unshare, *mount, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine does not let us mount a small disk (unshare -rm)")
     done = subprocess.run(

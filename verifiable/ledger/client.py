@@ -34,7 +34,9 @@ class SplitViewError(ConsistencyError):
     """The log has signed two checkpoints of which neither extends the other; ``old`` and ``new`` are the evidence."""
 
     def __init__(self, message: str, *, old: Seen, new: Seen) -> None:
-        super().__init__(message, hint="keep both checkpoints: together they show anybody that this log shows different histories")
+        super().__init__(
+            message, hint="keep both checkpoints: together they show anybody that this log shows different histories"
+        )
         self.old, self.new = old, new
 
 
@@ -77,7 +79,7 @@ class LogClient:
     def consistency(self, old: Seen, new: Seen) -> tuple[bytes, ...]:
         """The proof that ``new`` extends ``old``, made from the log's tiles and verified.
 
-        Raises StaleError (``new`` is the older one, and agrees), SplitViewError (they contradict each other), NetworkError (the log
+        Raises StaleError (``new`` is the smaller one, and agrees as far as can be told), SplitViewError (they contradict each other), NetworkError (the log
         does not show the tiles that a proof needs), MalformedError.
         """
         first, last = sorted((old.checkpoint, new.checkpoint), key=lambda checkpoint: checkpoint.size)
@@ -90,14 +92,22 @@ class LogClient:
                 proof = self._proven(first, last)
             except ConsistencyError as error:
                 raise SplitViewError(f"log {first.origin!r}: split view: {error}", old=old, new=new) from error
+        except NetworkError as error:
+            if new.checkpoint.size < old.checkpoint.size:  # nor does it serve the larger tree any more
+                raise _stale(first, last) from error
+            raise
         if new.checkpoint.size < old.checkpoint.size:
-            raise StaleError(
-                f"log {first.origin!r}: it shows size {first.size}, and has shown {last.size} before",
-                hint="a stale cache, or the log was rolled back",
-            )
+            raise _stale(first, last)
         return proof
 
     def _proven(self, first: Checkpoint, last: Checkpoint) -> tuple[bytes, ...]:
         proof = proofs.consistency_proof(first.size, last.size, partial(self._reader.node, last.size))
         verify_consistency(first.size, first.root, last.size, last.root, proof)
         return proof
+
+
+def _stale(now: Checkpoint, before: Checkpoint) -> StaleError:
+    return StaleError(
+        f"log {now.origin!r}: it shows size {now.size}, and has shown {before.size} before",
+        hint="a stale cache, or the log was rolled back",
+    )

@@ -65,11 +65,15 @@ def init(directory: Path, origin: str, private: Path | None, as_json: bool) -> N
 @command.command("append")
 @click.argument("directory", metavar="DIR", type=options.PATH)
 @click.argument("entries", metavar="ENTRY...", type=options.PATH, nargs=-1, required=True)
-@click.option("-o", "--output", "out", type=options.PATH, help="Write the proof of logging here (.tlog-proof); for a single ENTRY.")
+@click.option(
+    "-o", "--output", "out", type=options.PATH, help="Write the proof of logging here (.tlog-proof); for a single ENTRY."
+)
 @click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds to wait for another writer.")
 @private_option
 @options.json_option
-def append(directory: Path, entries: tuple[Path, ...], out: Path | None, wait: float, private: Path | None, as_json: bool) -> None:
+def append(
+    directory: Path, entries: tuple[Path, ...], out: Path | None, wait: float, private: Path | None, as_json: bool
+) -> None:
     """Append the contents of each file ENTRY to the log in DIR; on return they are durable and published.
 
     The same ENTRY again keeps its place.
@@ -197,15 +201,32 @@ def fsck(log: str, vkeys: tuple[str, ...], private: Path | None, as_json: bool) 
 @vkey_option
 @private_option
 @click.option(
-    "--state", type=options.PATH, required=True, help="The file that keeps the last checkpoint seen; evidence of a split view goes beside it."
+    "--state",
+    type=options.PATH,
+    required=True,
+    help="The file that keeps the last checkpoint seen; evidence of a split view goes beside it.",
 )
 @click.option("--interval", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds between looks.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    help="Seconds for which a smaller checkpoint passes for a stale cache.",
+)
 @click.option("--looks", type=click.IntRange(min=1), help="Stop after so many looks.  [default: never]")
 @options.json_option
 def watch(
-    log: str, vkeys: tuple[str, ...], private: Path | None, state: Path, interval: float, looks: int | None, as_json: bool
+    log: str,
+    vkeys: tuple[str, ...],
+    private: Path | None,
+    state: Path,
+    interval: float,
+    patience: float,
+    looks: int | None,
+    as_json: bool,
 ) -> None:
-    """Follow LOG: each checkpoint must extend the last one, for ever. Ends, with exit code 1, on a split view only.
+    """Follow LOG: each checkpoint must extend the last one, for ever. Ends, with exit code 1, on a split view.
 
     Then the two signed checkpoints that contradict each other are in STATE.split-old and STATE.split-new: evidence that anybody can check.
     What passes by itself (an unreachable server, a stale cache) is reported and tried again.
@@ -214,11 +235,11 @@ def watch(
     Example:
       verifiable log watch https://log.example.org/receipts --vkey VKEY --state log.seen
     """
-    from verifiable.errors import ConflictError, NetworkError, StaleError
+    from verifiable.errors import NetworkError, StaleError
     from verifiable.ledger.client import LogClient, SplitViewError
     from verifiable.ledger.watch import Watch
 
-    following = Watch(LogClient(_source(log), _keys(log, vkeys, private)), state)
+    following = Watch(LogClient(_source(log), _keys(log, vkeys, private)), state, patience=patience)
     count, last = 0, None
     while True:
         try:
@@ -227,7 +248,7 @@ def watch(
             for path in following.evidence():
                 output.say(f"evidence: {path}")
             raise
-        except (NetworkError, StaleError, ConflictError) as error:
+        except (NetworkError, StaleError) as error:
             output.fail(error)
         else:
             _seen(seen, last, as_json=as_json)
