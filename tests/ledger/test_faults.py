@@ -6,7 +6,7 @@ What must hold after each: nothing acknowledged is lost, the log is sound, and n
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ BATCHES = (1, 7, 260)
 NEVER = 10**9
 
 
-@lru_cache(maxsize=None)
+@cache
 def _log_of(size: int) -> tuple[dict[str, bytes], dict[str, bytes]]:
     public, private = MemoryStorage(), MemoryStorage()
     initialise(public, private, make_identity())

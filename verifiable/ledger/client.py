@@ -41,7 +41,9 @@ class SplitViewError(ConsistencyError):
 
 
 class LogClient:
-    """The log in ``source`` (a :class:`.storage.DirectoryStorage`, an :class:`.http.HttpSource`), signed by every one of ``keys``."""
+    """The log in ``source`` (a :class:`.storage.DirectoryStorage`, an :class:`.http.HttpSource`), signed by every one of
+    ``keys``.
+    """
 
     def __init__(self, source: Source, keys: Sequence[NoteKey]) -> None:
         if not keys:
@@ -50,7 +52,10 @@ class LogClient:
         self._reader = TileReader(source, blame=NetworkError)
 
     def checkpoint(self) -> Seen:
-        """The published checkpoint. Raises NetworkError, MalformedError, BindingError (of another log), TrustError, SignatureError."""
+        """The published checkpoint.
+
+        Raises NetworkError, MalformedError, BindingError (of another log), TrustError, SignatureError.
+        """
         note = self._source.read(CHECKPOINT, max_size=MAX_CHECKPOINT)
         if note is None:
             raise NetworkError("log client: no checkpoint is published there", hint="check the log's address")
@@ -61,7 +66,10 @@ class LogClient:
         return Seen(checkpoint=SignedCheckpoint.open(note, *self._keys), note=note)
 
     def inclusion(self, index: int, at: Seen) -> tuple[bytes, ...]:
-        """The proof that entry ``index`` is under ``at``, made from the log's tiles and verified. Raises InclusionError, NetworkError."""
+        """The proof that entry ``index`` is under ``at``, made from the log's tiles and verified.
+
+        Raises InclusionError, NetworkError.
+        """
         size, root = at.checkpoint.size, at.checkpoint.root
         proof = proofs.inclusion_proof(index, size, partial(self._reader.node, size))
         verify_inclusion(self._reader.leaf(size, index), index, size, proof, root)
@@ -79,8 +87,8 @@ class LogClient:
     def consistency(self, old: Seen, new: Seen) -> tuple[bytes, ...]:
         """The proof that ``new`` extends ``old``, made from the log's tiles and verified.
 
-        Raises StaleError (``new`` is the smaller one, and agrees as far as can be told), SplitViewError (they contradict each other), NetworkError (the log
-        does not show the tiles that a proof needs), MalformedError.
+        Raises StaleError (``new`` is the smaller one, and agrees as far as can be told), SplitViewError (they contradict each
+        other), NetworkError (the log does not show the tiles that a proof needs), MalformedError.
         """
         first, last = sorted((old.checkpoint, new.checkpoint), key=lambda checkpoint: checkpoint.size)
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which entries a log already has: an index on disk from leaf hash to position, so that the same envelope gets the same place.
 
-It is derived from the log and may be lost: it knows how far it got, and :class:`verifiable.ledger.log.Log` catches it up. What it finds is a
-hint; the log compares the entry itself before it believes it.
+It is derived from the log and may be lost: it knows how far it got, and :class:`verifiable.ledger.log.Log` catches it up. What
+it finds is a hint; the log compares the entry itself before it believes it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class DedupIndex:
 
     def _open(self) -> None:
         self._database = sqlite3.connect(self._path or ":memory:", check_same_thread=False, isolation_level=None)
-        # In WAL mode, NORMAL loses the last transactions with the power but never damages the file: all that a derived index needs.
+        # In WAL mode, NORMAL loses the last transactions with the power but never damages the file: all that a derived index
+        # needs.
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;" + _SCHEMA)
         self.size: int = self._database.execute("SELECT size FROM progress").fetchone()[0]
 

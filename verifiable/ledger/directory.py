@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A log on a local disk: the folder that is published, and the private folder beside it.
 
-The private folder holds the keys, the record of what was signed last, the staged batch, the lock and the index of entries. It must not be
-published and must never be restored from a backup that is older than the published folder.
+The private folder holds the keys, the record of what was signed last, the staged batch, the lock and the index of entries. It
+must not be published and must never be restored from a backup that is older than the published folder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class LogDirectory:
 
     @classmethod
     def at(cls, public: Path, private: Path | None = None) -> LogDirectory:
-        """The log in ``public``, with its private folder at ``public`` + ``.private`` unless it is elsewhere. Raises MalformedError."""
+        """The log in ``public``, with its private folder at ``public`` + ``.private`` unless it is elsewhere.
+
+        Raises MalformedError.
+        """
         public = public.absolute()
         if not public.name or public.name == "..":
             raise MalformedError(f"log: {public} is not a folder's name", hint="name the folder itself")

@@ -56,8 +56,9 @@ def fsck(
 ) -> Report:
     """Check every object of the log in ``source``.
 
-    ``read_checkpoint`` verifies a note and returns what it says (see :meth:`.identity.Identity.open`); ``head`` is the log's own record of the
-    last note it signed, where that is at hand. Damage is returned, not raised; NetworkError is raised where the source is remote.
+    ``read_checkpoint`` verifies a note and returns what it says (see :meth:`.identity.Identity.open`); ``head`` is the log's
+    own record of the last note it signed, where that is at hand. Damage is returned, not raised; NetworkError is raised where
+    the source is remote.
     """
     damage: list[Damage] = []
     note = source.read(CHECKPOINT, max_size=MAX_CHECKPOINT)

@@ -38,7 +38,10 @@ class HttpSource:
             self._opener.add_handler(handler)
 
     def read(self, path: str, *, max_size: int) -> bytes | None:
-        """The object, or None where the server says that there is none. Redirects are not followed. Raises NetworkError, MalformedError."""
+        """The object, or None where the server says that there is none. Redirects are not followed.
+
+        Raises NetworkError, MalformedError.
+        """
         url = f"{self._prefix}/{path}"
         headers = {"Accept-Encoding": "identity", "User-Agent": "verifiable"}
         if path == "checkpoint":

@@ -14,7 +14,9 @@ from verifiable.ledger.note import ED25519, NoteKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """``signers`` all sign each checkpoint of ``origin`` and bear its name; the first is plain Ed25519, the key that readers pin."""
+    """``signers`` all sign each checkpoint of ``origin`` and bear its name; the first is plain Ed25519, the key that readers
+    pin.
+    """
 
     origin: str
     signers: tuple[CheckpointSigner, ...]

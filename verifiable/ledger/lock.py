@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One writer at a time: an advisory lock that the kernel drops when its holder dies, and a token that shows when it was lost.
 
-``flock`` alone has a hole: when somebody removes the lock file, a second process locks a new file of that name while the first goes on.
-So each holder writes a token into the file, and asks for it again (:meth:`Lock.check`) before whatever only one may do.
+``flock`` alone has a hole: when somebody removes the lock file, a second process locks a new file of that name while the first
+goes on. So each holder writes a token into the file, and asks for it again (:meth:`Lock.check`) before whatever only one may
+do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log: appends from many threads, sequenced in batches, durable when they return; and the proofs of what is in it.
 
-One thread writes. It takes whatever is waiting, up to a batch, so a lone append costs one round of syncs and a thousand at once share it.
+One thread writes. It takes whatever is waiting, up to a batch, so a lone append costs one round of syncs and a thousand at once
+share it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class _Request:
 class Log:
     """A log that this process writes; ``lock`` is held and from now on the log's, and ``index`` too.
 
-    ``public`` and ``private`` are told apart in :mod:`.writer`. Memory does not grow with the log. Raises what :class:`.Writer` raises.
+    ``public`` and ``private`` are told apart in :mod:`.writer`. Memory does not grow with the log. Raises what :class:`.Writer`
+    raises.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class Log:
         return self._writer.checkpoint
 
     def append(self, entry: bytes) -> Appended:
-        """The place of ``entry``, at most 65,535 bytes; durable and under the published checkpoint on return. The same entry: the same place.
+        """The place of ``entry``, at most 65,535 bytes; durable and under the published checkpoint on return. The same entry:
+        the same place.
 
-        Raises MalformedError (too long), FatalStateError (the log has stopped; whether the entry is in shows when it is opened again).
+        Raises MalformedError (too long), FatalStateError (the log has stopped; whether the entry is in shows when it is opened
+        again).
         """
         return self.submit((entry,)).result()[0]
 
@@ -113,7 +117,10 @@ class Log:
         return request.done
 
     def publish(self, note: bytes) -> None:
-        """Publish the current checkpoint with the cosignatures that ``note`` adds. Raises ConflictError when the log has moved on."""
+        """Publish the current checkpoint with the cosignatures that ``note`` adds.
+
+        Raises ConflictError when the log has moved on.
+        """
         self._writer.publish(note)
 
     def entry(self, index: int) -> bytes:
@@ -126,12 +133,18 @@ class Log:
         return entry
 
     def inclusion(self, index: int, size: int | None = None) -> tuple[bytes, ...]:
-        """The proof that entry ``index`` is in the tree of ``size`` entries (default: the published one). Raises InclusionError."""
+        """The proof that entry ``index`` is in the tree of ``size`` entries (default: the published one).
+
+        Raises InclusionError.
+        """
         size = self._require(index, self.size if size is None else size)
         return proofs.inclusion_proof(index, size, partial(self._reader.node, size))
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
-        """The proof that the tree of ``old`` entries is a prefix of that of ``new``. Raises ConsistencyError for sizes this log never had."""
+        """The proof that the tree of ``old`` entries is a prefix of that of ``new``.
+
+        Raises ConsistencyError for sizes this log never had.
+        """
         if not 0 <= old <= new <= self.size:
             raise ConsistencyError(f"log: no trees of {old} and {new} entries in a log of {self.size}")
         return proofs.consistency_proof(old, new, partial(self._reader.node, new))

@@ -38,8 +38,9 @@ class Source(Protocol):
 
 
 class Storage(Source, Protocol):
-    """What the sequencer needs. After an error from a writing method it is unknown what was persisted: any subset of the objects, each
-    whole. The caller stops, and finds out when it opens the log again."""
+    """What the sequencer needs. After an error from a writing method it is unknown what was persisted: any subset of the
+    objects, each whole. The caller stops, and finds out when it opens the log again.
+    """
 
     def create(self, objects: Mapping[str, bytes]) -> None:
         """All objects, durable on return. An object that is there with the same contents is left; with others, ConflictError.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paths, arithmetic and entry bundles of C2SP tlog-tiles: pure functions, no I/O.
 
-A tile holds up to 256 hashes of one level: tile N of level L covers the entries from ``N * 256**(L+1)`` on, and each hash in it is the
-root of 256**L entries. An entry bundle holds the entries themselves, under the same index as the level-0 tile of their hashes.
-Source: https://c2sp.org/tlog-tiles, read at C2SP commit 5ba5ee8.
+A tile holds up to 256 hashes of one level: tile N of level L covers the entries from ``N * 256**(L+1)`` on, and each hash in it
+is the root of 256**L entries. An entry bundle holds the entries themselves, under the same index as the level-0 tile of their
+hashes. Source: https://c2sp.org/tlog-tiles, read at C2SP commit 5ba5ee8.
 """
 
 from __future__ import annotations

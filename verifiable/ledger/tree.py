@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree as tiles: growing it at its right edge, and reading hashes of it for proofs.
 
-Appending needs only the edge (the partial tile of each level and the partial bundle): at most 255 hashes a level, whatever the size.
+Appending needs only the edge (the partial tile of each level and the partial bundle): at most 255 hashes a level, whatever the
+size.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _CACHED_TILES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """The right edge of a tree of ``size`` entries: ``hashes[L]`` are those of the partial tile of level L, ``bundle`` its entries."""
+    """The right edge of a tree of ``size`` entries: ``hashes[L]`` are those of the partial tile of level L, ``bundle`` its
+    entries.
+    """
 
     size: int = 0
     hashes: tuple[bytes, ...] = ()
@@ -76,7 +79,7 @@ class Edge:
         return bundle
 
     def _level(self, level: int, before: bytes, new: bytes, objects: dict[str, bytes]) -> tuple[bytes, bytes]:
-        """Write the full tiles and the partial one of a level; return the partial one's hashes, and the roots of the full ones."""
+        """Write a level's full tiles and its partial one; return the hashes of the partial one, and the roots of the full ones."""
         index = (self.size >> HEIGHT * level) // WIDTH
         data, roots = before + new, []
         while len(data) >= TILE_SIZE:

@@ -20,8 +20,8 @@ from verifiable.ledger.tiles import MAX_CHECKPOINT
 class Watch:
     """Follows the log of ``client``; the last checkpoint seen is in the file ``state``, the evidence will be beside it.
 
-    ``patience``: seconds for which a smaller checkpoint than the last one passes for a stale cache. After that it is a rolled-back
-    log or a shorter fork, and which of the two only the log itself could show.
+    ``patience``: seconds for which a smaller checkpoint than the last one passes for a stale cache. After that it is a
+    rolled-back log or a shorter fork, and which of the two only the log itself could show.
     """
 
     def __init__(
@@ -37,8 +37,9 @@ class Watch:
     def look(self) -> Seen:
         """Fetch the checkpoint, check that it extends the last one, and remember it.
 
-        Raises SplitViewError, after writing both checkpoints to the files of :meth:`evidence`; StaleError while the log shows a smaller
-        checkpoint that does not contradict the last one; NetworkError, and what :meth:`.client.LogClient.checkpoint` raises.
+        Raises SplitViewError, after writing both checkpoints to the files of :meth:`evidence`; StaleError while the log shows a
+        smaller checkpoint that does not contradict the last one; NetworkError, and what :meth:`.client.LogClient.checkpoint`
+        raises.
         """
         new = self._client.checkpoint()
         if self.last is not None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place that writes a log: the order of writes, what a crash after each means, and how opening a log finishes what was begun.
+"""The one place that writes a log: the order of writes, what a crash after each means, and how opening a log finishes what was
+begun.
 
-Two places are written. ``public`` is the tlog-tiles directory. ``private`` holds what must not be rolled back with it: the last checkpoint that
-this log has signed (``head``), and the staged batch. No checkpoint leaves this module before ``head`` holds it durably, and ``head`` only
-ever moves to a tree that extends the one before; so no two checkpoints of this log disagree, whatever was lost in between.
+Two places are written. ``public`` is the tlog-tiles directory. ``private`` holds what must not be rolled back with it: the last
+checkpoint that this log has signed (``head``), and the staged batch. No checkpoint leaves this module before ``head`` holds it
+durably, and ``head`` only ever moves to a tree that extends the one before; so no two checkpoints of this log disagree,
+whatever was lost in between.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class Writer:
     def __init__(self, public: Storage, private: Storage, identity: Identity, fence: Callable[[], None]) -> None:
         """Opens the log, and finishes the batch that a crash interrupted.
 
-        Raises FatalStateError (damaged, rolled back, or no log), ConsistencyError (a fork), SignatureError and BindingError (another log's).
+        Raises FatalStateError (damaged, rolled back, or no log), ConsistencyError (a fork), SignatureError and BindingError
+        (another log's).
         """
         self._public, self._private, self._identity, self._fence = public, private, identity, fence
         self._mutex = threading.Lock()
@@ -60,8 +63,8 @@ class Writer:
     def commit(self, entries: Sequence[bytes]) -> None:
         """Append ``entries`` in this order; durable and published on return.
 
-        Raises MalformedError (an entry is too long: nothing happened), ConflictError and FatalStateError: then whether they are in the log is only known
-        when it is opened again, and this writer refuses further work.
+        Raises MalformedError (an entry is too long: nothing happened), ConflictError and FatalStateError: then whether they are
+        in the log is only known when it is opened again, and this writer refuses further work.
         """
         for entry in entries:
             tiles.check_entry(entry)
@@ -75,7 +78,8 @@ class Writer:
     def publish(self, note: bytes) -> None:
         """Put cosignatures on the published checkpoint: ``note`` is it, with more signatures.
 
-        Raises ConflictError when the log has moved on, SignatureError or BindingError when the note is not this log's, FatalStateError.
+        Raises ConflictError when the log has moved on, SignatureError or BindingError when the note is not this log's,
+        FatalStateError.
         """
         checkpoint = self._identity.open(note)
         with self._mutex:

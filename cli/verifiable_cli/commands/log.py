@@ -24,7 +24,7 @@ vkey_option = click.option(
     "vkeys",
     multiple=True,
     metavar="VKEY",
-    help="The log's public key, as `log init` printed it. Repeatable: then each must have signed.  [default: those of DIR.private]",
+    help="The log's public key, as `log init` printed it. Repeatable: each must have signed.  [default: that in DIR.private]",
 )
 
 
@@ -228,8 +228,8 @@ def watch(
 ) -> None:
     """Follow LOG: each checkpoint must extend the last one, for ever. Ends, with exit code 1, on a split view.
 
-    Then the two signed checkpoints that contradict each other are in STATE.split-old and STATE.split-new: evidence that anybody can check.
-    What passes by itself (an unreachable server, a stale cache) is reported and tried again.
+    Then the two signed checkpoints that contradict each other are in STATE.split-old and STATE.split-new: evidence that anybody
+    can check. What passes by itself (an unreachable server, a stale cache) is reported and tried again.
 
     \b
     Example:
