@@ -79,7 +79,7 @@ class Edge:
         return bundle
 
     def _level(self, level: int, before: bytes, new: bytes, objects: dict[str, bytes]) -> tuple[bytes, bytes]:
-        """Write a level's full tiles and its partial one; return the hashes of the partial one, and the roots of the full ones."""
+        """Write a level's full tiles and its partial one; return the hashes of the partial one and the roots of the full ones."""
         index = (self.size >> HEIGHT * level) // WIDTH
         data, roots = before + new, []
         while len(data) >= TILE_SIZE:
