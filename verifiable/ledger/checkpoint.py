@@ -17,7 +17,7 @@ from verifiable.encoding.record import decode_base64, encode_base64
 from verifiable.errors import BindingError, MalformedError, TrustError
 from verifiable.ledger import cosignature
 from verifiable.ledger.note import Note, NoteKey, NoteSignature
-from verifiable.merkle.hashing import EMPTY_ROOT, HASH_SIZE, MAX_SIZE
+from verifiable.merkle.hashing import HASH_SIZE, MAX_SIZE
 
 _MAX_TEXT = 16 * 1024
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -35,8 +35,6 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if len(self.root) != HASH_SIZE or not 0 <= self.size <= MAX_SIZE:
             raise MalformedError(f"checkpoint of {self.origin[:60]!r}: size {self.size} with a root of {len(self.root)} bytes")
-        if self.size == 0 and self.root != EMPTY_ROOT:
-            raise MalformedError(f"checkpoint of {self.origin[:60]!r}: size 0 with the root of another tree")
         if not all(map(_is_line, (self.origin, *self.extensions))):
             raise MalformedError(f"checkpoint of {self.origin[:60]!r}: an empty line, or what no line may contain")
 
