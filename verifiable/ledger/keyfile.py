@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from verifiable.encoding.record import decode_base64, encode_base64
-from verifiable.errors import MalformedError, UnsupportedError
+from verifiable.errors import BindingError, MalformedError, UnsupportedError
 from verifiable.keys import private_file
 from verifiable.ledger.cosignature import CosignatureSigner
 from verifiable.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44, ED25519, NoteSigner
@@ -55,6 +55,14 @@ def load(path: Path) -> tuple[Signer, ...]:
     if len({signer.name for signer in signers}) != 1:
         raise MalformedError(f"key: {path} holds keys of several names", hint="one file for each name")
     return signers
+
+
+def cosigners(signers: tuple[Signer, ...]) -> tuple[CosignatureSigner, ...]:
+    """``signers``, when all of them are cosigners' keys. Raises BindingError."""
+    kept = tuple(signer for signer in signers if isinstance(signer, CosignatureSigner))
+    if len(kept) != len(signers):
+        raise BindingError(f"key {signers[0].name!r}: a log's key, not a cosigner's", hint="one file for each role")
+    return kept
 
 
 def _parse(line: str) -> Signer:

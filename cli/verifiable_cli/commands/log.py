@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifiable_cli import options, output
+from verifiable_cli.commands import log_cosign
 
 if TYPE_CHECKING:
     from verifiable.ledger.client import Seen
@@ -34,6 +35,9 @@ def command() -> None:
 
     A log is a folder that any web server publishes as it is. Where LOG is asked for, give the folder or its URL.
     """
+
+
+command.add_command(log_cosign.command)
 
 
 @command.command("init")

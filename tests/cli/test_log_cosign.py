@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A log and two cosigners, each in a process of its own, as typed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.cli.conftest import Run
+
+
+@contextlib.contextmanager
+def _serving(state: Path) -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "verifiable_cli.main", "log", "cosign", "serve", str(state), "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (0, "stopped\n")
+
+
+def test_a_log_is_cosigned_and_a_forked_copy_is_not(run: Run, tmp_path: Path) -> None:
+    log, policy, entry = tmp_path / "log", tmp_path / "policy", tmp_path / "entry"
+    log_keys = run("log", "init", log, "--origin", "log.example/one").out.split()
+    lines, states = [f"log {log_keys[0]}\n"], []
+    for number in (1, 2):
+        states.append(tmp_path / f"w{number}")
+        made = run("log", "cosign", "init", states[-1], "--name", f"w{number}.example")
+        assert made.code == 0, made.err
+        trusted = run("log", "cosign", "trust", states[-1], *log_keys)
+        assert trusted.code == 0, trusted.err
+        lines.append(f"witness w{number} {made.out.split()[1]} {{{number - 1}}}\n")
+    lines.append("group both all w1 w2\nquorum both\n")
+    entry.write_text("one")
+    assert run("log", "append", log, entry).code == 0
+    with _serving(states[0]) as one, _serving(states[1]) as two:
+        policy.write_text("".join(lines).format(one, two))
+        asked = run("log", "cosign", "ask", log, "--policy", policy)
+        assert (asked.code, asked.out) == (0, "log.example/one: size 1 cosigned by w1, w2, both\n"), asked.err
+        assert (log / "checkpoint").read_text().count("— w") == 2
+        copy = tmp_path / "copy"
+        for name in ("log", "log.private"):
+            subprocess.run(["cp", "-r", tmp_path / name, tmp_path / name.replace("log", "copy")], check=True)
+        for folder, text in ((log, "two"), (copy, "another two")):
+            entry.write_text(text)
+            assert run("log", "append", folder, entry).code == 0
+        assert run("log", "cosign", "ask", log, "--policy", policy, "--json").json["size"] == 2
+        forked = run("log", "cosign", "ask", copy, "--policy", policy)
+        assert forked.code == 1
+        assert "does not extend what it has cosigned" in forked.err
+        assert (copy / "checkpoint").read_text().count("— w") == 0
+    assert run("log", "append", log, policy).code == 0
+    alone = run("log", "cosign", "ask", log, "--policy", policy)
+    assert alone.code == 1
+    assert "the quorum 'both' is not reached; cosigned by nobody known; cosigner: http://" in alone.err
+
+
+def test_the_names_of_the_two_kinds_are_kept_apart(run: Run, tmp_path: Path) -> None:
+    refused = run("log", "cosign", "init", tmp_path / "w", "--name", "w.example/verifying")
+    assert refused.code == 1
+    assert "verifying cosigner" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_cosigners(run: Run, tmp_path: Path) -> None:
+    assert run("log", "init", tmp_path / "log", "--origin", "log.example/one").code == 0
+    key = next((tmp_path / "log.private").glob("*key*"))
+    refused = run("log", "cosign", "serve", tmp_path / "log", "--key", key)
+    assert refused.code == 1
+    assert "a log's key" in refused.err
+    assert run("log", "cosign", "serve", tmp_path / "nowhere").code == 65
