@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.ledger.parties import NOW, MemoryLog, cosigner, log_signers
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError
+from verifiable.ledger.checkpoint import Checkpoint
+from verifiable.ledger.policy import Policy
 from verifiable.trust import TrustRoot
 from verifiable.verify.policy import AllOf, SignedBy, parse_policy
 
@@ -53,3 +56,13 @@ def test_every_documented_demand_is_known(checkout: Path) -> None:
 def test_the_documented_fields_are_required(table: str, field: str) -> None:
     with pytest.raises(MalformedError, match=f"'{field}' is missing"):
         TrustRoot.parse(f"[[{table}]]\nname = 'x'\n".encode())
+
+
+def test_the_ledgers_examples(checkout: Path) -> None:
+    checkpoint, _state, policy_text = _blocks(checkout / "docs" / "formats" / "ledger.md", "")
+    assert Checkpoint.parse(checkpoint.encode()) == MemoryLog().add(5).checkpoint().checkpoint
+    policy = Policy.parse(policy_text.encode())
+    assert policy.logs[0].key == log_signers()[0].key
+    signed = MemoryLog().add(5).checkpoint()
+    cosigned = signed.with_signatures([cosigner(2, post_quantum=False).sign_checkpoint(signed.checkpoint, NOW)])
+    assert policy.check(cosigned) == ("X2", "X")

@@ -99,7 +99,10 @@ def test_every_help_page_teaches(checkout: Path) -> None:
     assert names
     for name in names:
         page = subprocess.run(
-            [sys.executable, "-m", "verifiable_cli.main", name.stem, "--help"], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "verifiable_cli.main", *name.stem.split("_"), "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         assert "Usage: verifiable" in page
         assert "Example:" in page or "Commands:" in page, name
