@@ -105,6 +105,16 @@ def test_a_signature_covers_every_part(signers, kind: int, change: dict) -> None
         other.signed_by(signers[kind].key)
 
 
+@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("timestamp", [253_402_300_800, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_time_that_no_calendar_has(signers, kind: int, timestamp: int) -> None:
+    signer, line = signers[kind], signers[kind].sign_checkpoint(CHECKPOINT, NOW)
+    signature = timestamp.to_bytes(8, "big") + signer.private.sign(message(signer.key, CHECKPOINT, timestamp))
+    signed = SignedCheckpoint.sign(CHECKPOINT, signers, NOW).with_signatures([replace(line, signature=signature)])
+    with pytest.raises(SignatureError, match="no possible time"):
+        signed.signed_by(signer.key)
+
+
 def test_a_second_signature_by_a_known_key_must_hold_too(signers) -> None:
     signed = SignedCheckpoint.sign(CHECKPOINT, signers, NOW)
     line = signed.note.signatures[0]
