@@ -18,9 +18,18 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 
     Hashes are 32 bytes; ``proof`` runs from the leaf's sibling to the root's child. Raises InclusionError.
     """
+    if inclusion_root(leaf, index, size, proof) != root:
+        raise InclusionError(f"entry {index} of {size}: the proof leads to another root")
+
+
+def inclusion_root(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """The root that ``proof`` leads to from the leaf hash ``leaf`` at ``index`` of ``size``. Nobody has vouched for it yet.
+
+    Raises InclusionError when no tree of that size has a proof of this shape.
+    """
     if not 0 <= index < size <= MAX_SIZE:
         raise InclusionError(f"entry {index} is not in a log of {size}")
-    if any(len(value) != HASH_SIZE for value in (leaf, root, *proof)):
+    if any(len(value) != HASH_SIZE for value in (leaf, *proof)):
         raise InclusionError(f"entry {index} of {size}: not every hash has {HASH_SIZE} bytes")
     at, last, value = index, size - 1, leaf
     for sibling in proof:
@@ -35,8 +44,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
         at, last = at >> 1, last >> 1
     if last != 0:
         raise InclusionError(f"entry {index} of {size}: the proof is too short")
-    if value != root:
-        raise InclusionError(f"entry {index} of {size}: the proof leads to another root")
+    return value
 
 
 def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]) -> None:
