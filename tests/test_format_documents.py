@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import numpy as np
 import pytest
 
 from tests.ledger.parties import NOW, MemoryLog, cosigner, log_signers
+from verifiable.digest import Digest
+from verifiable.encoding.json import canonical
+from verifiable.encoding.record import encode_base64
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import MalformedError
 from verifiable.ledger.checkpoint import Checkpoint
+from verifiable.ledger.entry import Entry
 from verifiable.ledger.policy import Policy
+from verifiable.ledger.statements import KEY_EVENT_TYPE, VERDICT_TYPE
 from verifiable.trust import TrustRoot
 from verifiable.verify.policy import AllOf, SignedBy, parse_policy
 
@@ -34,7 +40,9 @@ def test_the_tensor_example(checkout: Path) -> None:
 def test_the_trust_root_and_policy_examples(checkout: Path) -> None:
     trust_text, policy_text = _blocks(checkout / "docs" / "formats" / "trust.md", "toml")
     trust = TrustRoot.parse(trust_text.encode())
-    assert [len(entries) for entries in (trust.keys, trust.circuits, trust.setups)] == [1, 1, 1]
+    assert [len(entries) for entries in (trust.keys, trust.circuits, trust.setups, trust.logs)] == [1, 1, 1, 1]
+    assert trust.logs[0].administrator == trust.keys[0].public_key
+    assert [witness.name for witness in trust.logs[0].policy.witnesses] == ["one", "two"]
     policy = parse_policy(policy_text.encode())
     assert isinstance(policy, AllOf)
     assert policy.policies[2].policies[0] == SignedBy(key=trust.keys[0].digest)  # type: ignore[attr-defined]
@@ -43,16 +51,21 @@ def test_the_trust_root_and_policy_examples(checkout: Path) -> None:
 def test_every_documented_demand_is_known(checkout: Path) -> None:
     text = (checkout / "docs" / "formats" / "trust.md").read_text()
     rows = re.findall(r"^\| `([a-z-]+) = (.+?)` \|", text, re.MULTILINE)
-    assert len(rows) == 7
+    assert len(rows) == 9
     digest = "ab" * 32
     for name, value in rows:
         value = (
-            value.replace("<circuit id>", digest).replace("<key fingerprint>", digest).replace("{...}, ...", "{proved = true}")
+            value.replace("<circuit id>", digest)
+            .replace("<key fingerprint>", digest)
+            .replace("<origin>", "ledger.example")
+            .replace("{...}, ...", "{proved = true}")
         )
         parse_policy(f"all-of = [{{proved = true}}, {{{name} = {value}}}]".encode())
 
 
-@pytest.mark.parametrize(("table", "field"), [("keys", "public-key"), ("circuits", "id"), ("setups", "fingerprint")])
+@pytest.mark.parametrize(
+    ("table", "field"), [("keys", "public-key"), ("circuits", "id"), ("setups", "fingerprint"), ("logs", "vkey")]
+)
 def test_the_documented_fields_are_required(table: str, field: str) -> None:
     with pytest.raises(MalformedError, match=f"'{field}' is missing"):
         TrustRoot.parse(f"[[{table}]]\nname = 'x'\n".encode())
@@ -66,3 +79,15 @@ def test_the_ledgers_examples(checkout: Path) -> None:
     signed = MemoryLog().add(5).checkpoint()
     cosigned = signed.with_signatures([cosigner(2, post_quantum=False).sign_checkpoint(signed.checkpoint, NOW)])
     assert policy.check(cosigned) == ("X2", "X")
+
+
+def test_the_leaf_of_the_settled_format(checkout: Path) -> None:
+    """The documented shape, with the document's placeholders filled in, is what the code writes."""
+    text = (checkout / "docs" / "formats" / "settled.md").read_text()
+    template = _blocks(checkout / "docs" / "formats" / "settled.md", "")[0]
+    entry = Entry.of(Digest.of(b"x"), b"signature", b"key")
+    for field, value in (("over", entry.pae_digest.value), ("the DER signature", b"signature"), ("the DER key", b"key")):
+        template = re.sub(rf"<base64 of [^>]*{field}[^>]*>", f'"{encode_base64(value)}"', template)
+    assert canonical(json.loads(template)) == entry.encode()
+    for kind in (KEY_EVENT_TYPE, VERDICT_TYPE):
+        assert f"`{kind}`" in text

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fakes.log import FakeLog, cosigner
 from tests.fakes.receipts import node_key
 from verifiable.digest import Digest
 from verifiable.errors import Error, MalformedError, UnsupportedError
@@ -140,3 +141,54 @@ def test_a_key_of_a_hundred_thousand_parts_is_refused_at_once(data: bytes) -> No
     """Without the check this takes minutes and gigabytes; the test has no clock, it simply ends."""
     with pytest.raises(MalformedError, match="dots outside quotes"):
         TrustRoot.parse(data)
+
+
+LOG, WITNESS = FakeLog(), cosigner("w.example")
+_VKEY = LOG.signer.key.encode()
+_LOGS = """
+[[logs]]
+name = "our ledger"
+vkey = "{vkey}"
+policy = \"\"\"
+{policy}
+\"\"\"
+{more}
+"""
+_QUORUM = f"witness w {WITNESS.key.encode()}\nquorum w"
+
+
+def _logs(vkey: str = _VKEY, policy: str = _QUORUM, more: str = "") -> bytes:
+    return _LOGS.format(vkey=vkey, policy=policy, more=more).encode()
+
+
+def test_a_log_with_its_cosigners() -> None:
+    (log,) = TrustRoot.parse(_logs(more=f'valid-until = 2027-01-01T00:00:00Z\nadministrator = """\n{PEM}"""')).logs
+    assert (log.name, log.origin, log.key, log.keys) == ("our ledger", LOG.origin, LOG.signer.key, (LOG.signer.key,))
+    assert (log.policy.quorum, log.policy.witnesses[0].key) == ("w", WITNESS.key)
+    assert (log.administrator, log.validity.until) == (node_key().public_key, datetime(2027, 1, 1, tzinfo=UTC))
+    assert TrustRoot.parse(_logs()).logs[0].administrator is None
+
+
+def test_further_keys_of_a_log_must_all_sign() -> None:
+    second = cosigner(LOG.origin, post_quantum=True)
+    (log,) = TrustRoot.parse(_logs(policy=f"log {second.key.encode()}\n{_QUORUM}")).logs
+    assert log.keys == (LOG.signer.key, second.key)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        _logs(vkey=WITNESS.key.encode()),  # a cosigner's key is no log's
+        _logs(vkey="x"),
+        _logs(policy=f"witness w {WITNESS.key.encode()}"),  # no quorum
+        _logs(policy="quorum w"),
+        _logs(policy=f"log {FakeLog(origin='other.example').signer.key.encode()}\n{_QUORUM}"),  # another log
+        _logs(policy=f"witness w {LOG.cosigners[0].key.encode()}\nwitness v {LOG.cosigners[0].key.encode()}\nquorum w"),
+        _logs(more="witnesses = 2"),
+        _logs(more="administrator = 'x'"),
+        _logs() + _logs(),  # one origin twice
+    ],
+)
+def test_a_log_that_is_not_told_right_is_refused(document: bytes) -> None:
+    with pytest.raises(MalformedError):
+        TrustRoot.parse(document)

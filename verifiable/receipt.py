@@ -12,23 +12,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiable.claim import MAX_EVIDENCE, Claim, EvidenceDescriptor
-from verifiable.claim import MAX_SIZE as MAX_CLAIM_SIZE
 from verifiable.digest import Digest
 from verifiable.encoding import json
-from verifiable.encoding.dsse import pre_authentication_encoding
 from verifiable.encoding.record import Record, encode_base64
 from verifiable.errors import BindingError, MalformedError
-from verifiable.keys.public import MAX_SIGNATURE_SIZE
 from verifiable.keys.signer import Signer
+from verifiable.ledger.entry import Entry
+from verifiable.ledger.sigstore import Bundle, LogEntry
 from verifiable.zk import circuit as _circuit
 from verifiable.zk.circuit import Circuit, VerifierCircuit
 
 MEDIA_TYPE = "application/vnd.verifiable.receipt.v1+json"
-BUNDLE_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
 EVIDENCE_KINDS = ("zk", "tee", "rerun")
 MAX_SIZE = 1 << 26
-_MAX_LOG_ENTRIES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +100,7 @@ class EmbeddedCircuit:
 class Receipt:
     """The parsed file, unverified. ``keyid`` and ``key_hint`` are what the envelope and the bundle say of the signing key.
 
-    ``log_entries``: the bundle's ``tlogEntries``, each as canonical JSON; empty until the receipt is settled in a ledger.
+    ``log_entries``: the bundle's ``tlogEntries``, at most one of each log; empty until the receipt is settled in a ledger.
     """
 
     claim: Claim
@@ -113,18 +109,31 @@ class Receipt:
     key_hint: Digest
     evidence: tuple[Evidence, ...]
     circuit: EmbeddedCircuit | None = None
-    log_entries: tuple[bytes, ...] = ()
+    log_entries: tuple[LogEntry, ...] = ()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The Sigstore bundle inside: the envelope and where logs hold it."""
+        return Bundle(
+            payload=self.claim.encode(), signature=self.signature, keyid=self.keyid, key_hint=self.key_hint,
+            log_entries=self.log_entries,
+        )  # fmt: skip
 
     @property
     def signed_bytes(self) -> bytes:
         """What the signature is over: the DSSE pre-authentication encoding of the claim."""
-        return pre_authentication_encoding(PAYLOAD_TYPE, self.claim.encode())
+        return self.bundle.signed_bytes
+
+    @property
+    def entry(self) -> Entry:
+        """The leaf that a log holds of this receipt."""
+        return self.bundle.entry(self.claim.public_key)
 
     def encode(self) -> bytes:
         """Canonical JSON; ``Receipt.parse(r.encode()) == r``. Raises MalformedError when it would be too large to read back."""
         document: dict[str, Any] = {
             "mediaType": MEDIA_TYPE,
-            "bundle": self._bundle(),
+            "bundle": self.bundle.to_json(),
             "evidence": [evidence.to_json() for evidence in self.evidence],
         }
         if self.circuit is not None:
@@ -136,34 +145,19 @@ class Receipt:
             )
         return data
 
-    def _bundle(self) -> dict[str, Any]:
-        entries = [json.parse(entry, what="tlogEntries", max_size=MAX_SIZE) for entry in self.log_entries]
-        return {
-            "mediaType": BUNDLE_MEDIA_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": self.key_hint.hex}, "tlogEntries": entries},
-            "dsseEnvelope": {
-                "payload": encode_base64(self.claim.encode()),
-                "payloadType": PAYLOAD_TYPE,
-                "signatures": [{"sig": encode_base64(self.signature), "keyid": self.keyid.hex}],
-            },
-        }
-
     @classmethod
     def parse(cls, data: bytes) -> Receipt:
         """Raises MalformedError, and BindingError where the claim contradicts itself (see :meth:`Claim.parse`)."""
         root = Record(json.parse_canonical(data, what="receipt", max_size=MAX_SIZE), "receipt")
         root.constant("mediaType", MEDIA_TYPE)
-        bundle = root.record("bundle")
-        bundle.constant("mediaType", BUNDLE_MEDIA_TYPE)
-        claim, signature, keyid = _envelope(bundle.record("dsseEnvelope"))
-        key_hint, log_entries = _material(bundle.record("verificationMaterial"))
-        bundle.done()
+        bundle = Bundle.from_record(root.record("bundle"))
+        claim = Claim.parse(bundle.payload)
         evidence = tuple(Evidence.from_record(r) for r in root.records("evidence", maximum=MAX_EVIDENCE))
         circuit = EmbeddedCircuit.from_record(root.record("circuit")) if root.has("circuit") else None
         root.done()
         return cls(
-            claim=claim, signature=signature, keyid=keyid, key_hint=key_hint, evidence=evidence, circuit=circuit,
-            log_entries=log_entries,
+            claim=claim, signature=bundle.signature, keyid=bundle.keyid, key_hint=bundle.key_hint, evidence=evidence,
+            circuit=circuit, log_entries=bundle.log_entries,
         )  # fmt: skip
 
 
@@ -178,33 +172,12 @@ def make_receipt(claim: Claim, evidence: Sequence[Evidence], signer: Signer, cir
         raise BindingError("receipt: the evidence is not what the claim describes")
     if circuit is not None and circuit.circuit.id != claim.circuit:
         raise BindingError("receipt: the claim is about another circuit")
-    signature = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, claim.encode()))
+    bundle = Bundle.sign(claim.encode(), signer)
     return Receipt(
         claim=claim,
-        signature=signature,
-        keyid=signer.fingerprint,
-        key_hint=signer.fingerprint,
+        signature=bundle.signature,
+        keyid=bundle.keyid,
+        key_hint=bundle.key_hint,
         evidence=tuple(evidence),
         circuit=EmbeddedCircuit.of(circuit) if circuit is not None else None,
     )
-
-
-def _envelope(record: Record) -> tuple[Claim, bytes, Digest]:
-    record.constant("payloadType", PAYLOAD_TYPE)
-    signatures = record.records("signatures", maximum=1)
-    if not signatures:
-        raise MalformedError(f"{record.where}.signatures: exactly one is wanted")
-    signature, keyid = signatures[0].base64("sig", max_size=MAX_SIGNATURE_SIZE), signatures[0].digest("keyid")
-    payload = record.base64("payload", max_size=MAX_CLAIM_SIZE)
-    signatures[0].done()
-    record.done()
-    return Claim.parse(payload), signature, keyid
-
-
-def _material(record: Record) -> tuple[Digest, tuple[bytes, ...]]:
-    key = record.record("publicKey")
-    hint = key.digest("hint")
-    entries = tuple(json.canonical(entry) for entry in record.items("tlogEntries", maximum=_MAX_LOG_ENTRIES))
-    key.done()
-    record.done()
-    return hint, entries

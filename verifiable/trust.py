@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trust root: what a verifier believes before it reads a receipt (docs/formats/trust.md).
 
-A TOML file that a person writes: signing keys, circuits and setups, each with a name and the time it is good for. It is strict
-the way signed documents are: an unknown or misspelled setting is refused, since one that was silently ignored
+A TOML file that a person writes: signing keys, circuits, setups and logs, each with a name and the time it is good for. It is
+strict the way signed documents are: an unknown or misspelled setting is refused, since one that was silently ignored
 could be the one that was meant to forbid something.
 """
 
@@ -19,6 +19,9 @@ from verifiable.digest import Digest
 from verifiable.encoding.record import Record
 from verifiable.errors import MalformedError
 from verifiable.keys.public import fingerprint, parse_public_key_pem
+from verifiable.ledger.note import ED25519, NoteKey
+from verifiable.ledger.policy import Policy
+from verifiable.ledger.sigstore import log_id
 
 MAX_SIZE = 1 << 18
 _MAX_ENTRIES = 4096
@@ -61,12 +64,42 @@ class Trusted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedLog:
+    """A transparency log. ``key``: its Ed25519 key, whose name is the log's origin; ``policy``: that key and others of the log,
+    all of which must have signed, and whose cosignatures settle an entry.
+
+    ``administrator``: the DER public key whose key events in this log are believed; None: nobody's are.
+    """
+
+    name: str
+    key: NoteKey
+    policy: Policy
+    administrator: bytes | None = None
+    validity: Validity = Validity()
+
+    @property
+    def origin(self) -> str:
+        return self.key.name
+
+    @property
+    def keys(self) -> tuple[NoteKey, ...]:
+        """The log's own keys, each of which must have signed a checkpoint."""
+        return tuple(log.key for log in self.policy.logs)
+
+    @property
+    def id(self) -> bytes:
+        """How bundles name the log, 32 bytes."""
+        return log_id(self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRoot:
     """What is believed. ``setups`` are accepted besides the known ceremonies."""
 
     keys: tuple[TrustedKey, ...] = ()
     circuits: tuple[Trusted, ...] = ()
     setups: tuple[Trusted, ...] = ()
+    logs: tuple[TrustedLog, ...] = ()
 
     @classmethod
     def pin(cls, *ids: Digest | str) -> TrustRoot:
@@ -92,8 +125,11 @@ class TrustRoot:
             keys=_entries(root, "keys", _key),
             circuits=_entries(root, "circuits", lambda r: _trusted(r, "id")),
             setups=_entries(root, "setups", lambda r: _trusted(r, "fingerprint")),
+            logs=_entries(root, "logs", _log),
         )
         root.done()
+        if len({log.origin for log in trust.logs}) != len(trust.logs):
+            raise MalformedError("trust root: two logs of one origin", hint="an origin is one log's, with one key")
         return trust
 
 
@@ -109,10 +145,28 @@ def _entries(root: Record, name: str, read: Callable[[Record], _T]) -> tuple[_T,
 
 
 def _key(record: Record) -> TrustedKey:
-    pem = record.text("public-key")
     return TrustedKey(
+        name=record.text("name", max_length=256), public_key=_pem(record, "public-key"), validity=_validity(record)
+    )  # fmt: skip
+
+
+def _pem(record: Record, field: str) -> bytes:
+    return parse_public_key_pem(record.text(field).encode("utf-8", "replace"), what=f"{record.where}.{field}")
+
+
+def _log(record: Record) -> TrustedLog:
+    key, text = NoteKey.parse(record.text("vkey")), record.text("policy", max_length=MAX_SIZE)
+    policy = Policy.parse(f"log {key.encode()}\n{text}".encode("utf-8", "replace"))
+    if key.type != ED25519 or {log.key.name for log in policy.logs} != {key.name}:
+        raise MalformedError(
+            f"{record.where}: vkey is not a log's Ed25519 key, or the policy names another log",
+            hint="one [[logs]] table for each log; `verifiable log init` prints its vkey",
+        )
+    return TrustedLog(
         name=record.text("name", max_length=256),
-        public_key=parse_public_key_pem(pem.encode("utf-8", "replace"), what=f"{record.where}.public-key"),
+        key=key,
+        policy=policy,
+        administrator=_pem(record, "administrator") if record.has("administrator") else None,
         validity=_validity(record),
     )
 

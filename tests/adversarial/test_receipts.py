@@ -391,9 +391,9 @@ FROM_OUTSIDE = [
     Attack(
         "claims to be settled",
         _tree(lambda d: d["bundle"]["verificationMaterial"].update(tlogEntries=[{"logIndex": "1"}])),
-        7,
-        UnsupportedError,
-        "ledger",
+        1,
+        MalformedError,
+        "tlogEntries",
     ),
     Attack(
         "verifying key replaced",

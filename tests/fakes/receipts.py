@@ -22,7 +22,8 @@ from verifiable.encoding import json as canonical_json
 from verifiable.encoding.dsse import pre_authentication_encoding
 from verifiable.encoding.tensor import Tensor
 from verifiable.keys.signer import Signer
-from verifiable.receipt import PAYLOAD_TYPE, Evidence, Receipt, make_receipt
+from verifiable.ledger.sigstore import PAYLOAD_TYPE
+from verifiable.receipt import Evidence, Receipt, make_receipt
 from verifiable.trust import Trusted, TrustedKey, TrustRoot
 from verifiable.verify.verified import Verified
 from verifiable.verify.verifier import Verifier

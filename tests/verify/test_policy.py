@@ -184,3 +184,15 @@ def test_what_is_refused(text: str) -> None:
 def test_arbitrary_bytes_raise_only_errors(data: bytes) -> None:
     with contextlib.suppress(Error):
         parse_policy(data)
+
+
+@pytest.mark.parametrize("text", ["logged = true", 'logged-in = "x"', "any-of = [{ proved = true }, { logged = true }]"])
+def test_being_settled_says_nothing_of_the_values(text: str) -> None:
+    with pytest.raises(MalformedError, match="nothing would stand for the values"):
+        parse_policy(text.encode())
+    parse_policy(f"all-of = [{{ proved = true }}, {{ {text} }}]".encode())
+
+
+def test_only_true_asks_for_a_settled_receipt() -> None:
+    with pytest.raises(MalformedError, match="only true is a demand"):
+        parse_policy(b"all-of = [{ proved = true }, { logged = false }]")

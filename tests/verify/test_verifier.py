@@ -279,12 +279,6 @@ def test_other_evidence_is_read_and_not_believed(kind: str, error: type[Error]) 
     assert _checks(caught)[-1].number == 6
 
 
-def test_a_settled_receipt_is_refused_rather_than_half_believed() -> None:
-    with pytest.raises(UnsupportedError, match="ledger") as caught:
-        RUN.verify(replace(RUN.receipt, log_entries=(b"{}",)).encode())
-    assert _checks(caught)[-1].number == 7
-
-
 def test_values_beyond_a_double_after_scaling_are_an_error_not_a_warning() -> None:
     run = honest(input_dtype="float64")
     claim = run.receipt.claim

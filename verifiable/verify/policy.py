@@ -90,6 +90,23 @@ class FresherThan:
         return Met(detail=f"finished in the last {self.age}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """Settled in the log with this origin, or (None) in whichever log of the trust root, cosigned as that asks."""
+
+    origin: str | None = None
+
+    def check(self, verified: Verified) -> Met:
+        place = next((each for each in verified.settled if self.origin in (None, each.origin)), None)
+        if place is None:
+            where = "" if self.origin is None else f" in {self.origin!r}"
+            raise PolicyError(
+                f"the policy asks for a receipt that is settled{where}",
+                hint="settle it: `verifiable log append`; and name the log in the trust root: [[logs]]",
+            )
+        return Met(detail=f"settled in {place.log!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class AllOf:
     """Every one of these. An empty list would ask for nothing and is refused."""
@@ -139,6 +156,11 @@ class StandsAlone:
 
 
 DEFAULT: Policy = StandsAlone()
+
+
+_FLAGS: dict[str, Policy] = {"proved": ProvedBy(), "rerun": Rerun(), "logged": LoggedIn()}
+#: Demands that say nothing of the values.
+_NO_GROUNDS: tuple[tuple[type, tuple[str, ...]], ...] = ((FresherThan, ("fresher-than",)), (LoggedIn, ("logged",)))
 
 
 def parse_policy(data: bytes) -> Policy:
@@ -193,7 +215,7 @@ def _groundless(policy: Policy) -> tuple[str, ...]:
         return tuple(name for way in ways for name in way) if all(ways) else ()
     if isinstance(policy, AnyOf):
         return next((way for way in map(_groundless, policy.policies) if way), ())
-    return ("fresher-than",) if isinstance(policy, FresherThan) else ()
+    return next((name for kind, name in _NO_GROUNDS if isinstance(policy, kind)), ())
 
 
 def _policy(record: Record, depth: int) -> Policy:
@@ -211,14 +233,16 @@ def _policy(record: Record, depth: int) -> Policy:
 
 
 def _demand(record: Record, name: str) -> Policy:
-    if name in ("proved", "rerun"):
+    if name in _FLAGS:
         if not record.boolean(name):
             raise MalformedError(f"{record.where}.{name}: only true is a demand; leave it out instead")
-        return ProvedBy() if name == "proved" else Rerun()
+        return _FLAGS[name]
     if name == "proved-by":
         return ProvedBy(circuit=Digest.parse(record.text(name)))
     if name == "signed-by":
         return SignedBy(key=Digest.parse(record.text(name)))
+    if name == "logged-in":
+        return LoggedIn(origin=record.text(name, max_length=255))
     if name == "fresher-than":
         match = _DURATION.fullmatch(text := record.text(name, max_length=16))
         if match is None:
@@ -226,7 +250,7 @@ def _demand(record: Record, name: str) -> Policy:
         return FresherThan(age=timedelta(seconds=int(match[1]) * _UNITS[match[2]]))
     raise MalformedError(
         f"{record.where}: unknown demand {name[:80]!r}",
-        hint="known: proved, proved-by, rerun, signed-by, fresher-than, all-of, any-of",
+        hint="known: proved, proved-by, rerun, signed-by, fresher-than, logged, logged-in, all-of, any-of",
     )
 
 

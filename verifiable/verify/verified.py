@@ -75,6 +75,22 @@ class Signatory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The receipt's place in a log of the trust root, with inclusion and cosignatures verified.
+
+    ``log``: the trust root's name for it; ``index``: the place, from 0; ``size``: of the tree that was signed; ``cosigners``:
+    those whose cosignatures held; ``time``: the latest of their times, by which the entry was there; None without a quorum.
+    """
+
+    log: str
+    origin: str
+    index: int
+    size: int
+    cosigners: tuple[str, ...] = ()
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedSetup:
     """The setup that the proof rests on, and by whose word. ``insecure``: accepted only because the caller allowed it."""
 
@@ -90,7 +106,8 @@ class Verified:
     ``model``: None when the circuit keeps its weights private. ``evidence``: the kinds that were verified. ``setup``: None for
     systems without one. ``nonce``: the challenge that the claim was held to; None when none was given, whatever the claim
     carries. ``caveats``: what a careful reader should still know. ``now``: the time of judgement. ``float_errors``: after a
-    re-run with the model at hand, by output, the largest difference from the float model's on these inputs.
+    re-run with the model at hand, by output, the largest difference from the float model's on these inputs. ``settled``: where
+    logs hold it.
     """
 
     claim: Claim
@@ -106,6 +123,7 @@ class Verified:
     checks: tuple[Check, ...]
     caveats: tuple[str, ...]
     float_errors: Mapping[str, float] = field(default_factory=dict)
+    settled: tuple[Settled, ...] = ()
 
     @property
     def signature_only(self) -> bool:

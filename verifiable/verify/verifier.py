@@ -2,21 +2,21 @@
 """The verifier: nine numbered checks, the same here, in docs/formats/receipt.md and in the output.
 
 1. parse: canonical, within its limits, its claim consistent in itself
-2. signature: holds under the key in the claim; that key is the trust root's, and valid at the time of judgement
+2. signature: holds under the key in the claim; that key is the trust root's, and valid at its place in the ledger, else now
 3. circuit: pinned; its parts are those it names; it is of the claimed model; its setup is acceptable
 4. inputs: the circuit's, and the values are what their digests and commitments say
 5. outputs: likewise
 6. evidence: what the claim describes, each verified against the instance rebuilt from the claim; a re-run where asked for
-7. ledger: not in this version; a receipt that says it is settled is refused rather than half believed
+7. ledger: the entry is this receipt's, is included, and the log and a quorum of its cosigners signed the checkpoint
 8. freshness: the caller's nonce; times in order and not in the future
 9. policy
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from verifiable.claim import Claim
 from verifiable.encoding.record import format_time
@@ -26,7 +26,6 @@ from verifiable.errors import (
     SignatureError,
     StaleError,
     TrustError,
-    UnsupportedError,
 )
 from verifiable.keys.public import fingerprint, verify_signature
 from verifiable.receipt import Receipt
@@ -35,15 +34,14 @@ from verifiable.verify import arguments, evidence
 from verifiable.verify import setup as _setup
 from verifiable.verify.binding import Binder
 from verifiable.verify.caveats import caveats
+from verifiable.verify.keys import KeyHistory, signatory
+from verifiable.verify.ledger import CLOCK_SKEW, Finding
 from verifiable.verify.policy import DEFAULT, Policy, judge, require_grounds
 from verifiable.verify.rerun import float_errors, rerun
 from verifiable.verify.verified import Checklist, Signatory, Step, Verified
 from verifiable.zk import registry
 from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.system import ModelProgram, ProofSystem, Public
-
-#: How far a node's clock may be ahead of ours.
-CLOCK_SKEW = timedelta(minutes=5)
 
 
 class Verifier:
@@ -66,6 +64,7 @@ class Verifier:
         circuit: VerifierCircuit | None = None,
         program: ModelProgram | None = None,
         nonce: bytes | None = None,
+        key_events: Sequence[bytes] = (),
         allow_dev_srs: bool = False,
     ) -> Verified:
         """What ``receipt`` establishes at ``now`` (aware). Whatever fails raises an Error with the ``checks`` done so far.
@@ -73,7 +72,8 @@ class Verifier:
         ``inputs``: expected tensors in the model's dtypes; ``outputs``: expected int64 integers; ``circuit``: its parts, where
         the receipt does not carry them (giving it does not pin it: the trust root does); ``program``: what
         ``verifiable.compiling.program_of`` derived from the ONNX file, to compare with the circuit and to run again; ``nonce``:
-        the challenge that the claim must carry; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the
+        the challenge that the claim must carry; ``key_events``: settled key events (Sigstore bundles), each of which must hold;
+        of others nothing is known; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the
         verdict.
         """
         steps = Checklist()
@@ -87,7 +87,9 @@ class Verifier:
             claim = parsed.claim
             step.note(f"{len(receipt):,} bytes in canonical form")
         with steps.step(2) as step:
-            signer = self._signature(parsed, now, step)
+            history = KeyHistory.read(key_events, self._trust, now=now)
+            found = Finding.of(parsed.entry, parsed.log_entries, self._trust.logs, now=now)
+            signer = self._signature(parsed, history, found, now, step)
         with steps.step(3) as step:
             chosen = self._circuit(parsed, circuit, now, step)
             system = registry.find(self._known_systems(), chosen.circuit.system)
@@ -123,7 +125,7 @@ class Verifier:
             if not kinds:
                 step.skip("nothing was run again")
         with steps.step(7) as step:
-            _ledger(parsed, step)
+            found.report(step, claimed=len(parsed.log_entries), logs=len(self._trust.logs))
         with steps.step(8) as step:
             _freshness(claim, nonce, now, step)
         verified = Verified(
@@ -140,28 +142,24 @@ class Verifier:
             checks=steps.checks,
             caveats=(),
             float_errors=errors,
+            settled=found.places,
         )
         with steps.step(9) as step:
             step.note(judge(rules, verified).detail)
         return replace(verified, checks=steps.checks, caveats=(*caveats(verified, chosen), *system.caveats(chosen)))
 
-    def _signature(self, receipt: Receipt, now: datetime, step: Step) -> Signatory:
+    def _signature(self, receipt: Receipt, history: KeyHistory, found: Finding, now: datetime, step: Step) -> Signatory:
         key = receipt.claim.public_key
         own = fingerprint(key)
         if receipt.keyid != own or receipt.key_hint != own:
             raise SignatureError(f"the envelope names another key than the claim, which is by {own}")
         verify_signature(key, receipt.signed_bytes, receipt.signature)
-        if not self._trust.keys:
+        name = signatory(key, self._trust, history, found.places, now=now)
+        if name is None:
             step.skip(f"intact under key {own}, but the trust root names no keys: who signed is not established")
-            return Signatory(fingerprint=own)
-        entries = [entry for entry in self._trust.keys if entry.public_key == key]
-        if not entries:
-            raise SignatureError(f"signed by a key that is not in the trust root: {own}")
-        current = next((entry for entry in entries if entry.validity.holds(now)), None)
-        if current is None:
-            raise StaleError(f"signed by {entries[0].name!r}, whose key is not valid at {format_time(now)}")
-        step.note(f"signed by {current.name!r} ({own})")
-        return Signatory(fingerprint=own, name=current.name)
+        else:
+            step.note(f"signed by {name!r} ({own})")
+        return Signatory(fingerprint=own, name=name)
 
     def _circuit(self, receipt: Receipt, given: VerifierCircuit | None, now: datetime, step: Step) -> VerifierCircuit:
         claim = receipt.claim
@@ -201,12 +199,6 @@ def _parts(receipt: Receipt, given: VerifierCircuit | None) -> VerifierCircuit:
     if chosen is None:
         raise TrustError("the receipt does not carry its circuit", hint="pass its folder: --circuit DIR")
     return chosen
-
-
-def _ledger(receipt: Receipt, step: Step) -> None:
-    if receipt.log_entries:
-        raise UnsupportedError("the receipt is settled in a ledger, which this version cannot check")
-    step.skip("not settled in a ledger")
 
 
 def _freshness(claim: Claim, nonce: bytes | None, now: datetime, step: Step) -> None:
