@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from verifiable import files
 from verifiable.digest import Digest
+from verifiable.encoding.record import format_time
 from verifiable.errors import Error, MalformedError, TrustError, VerificationError
 from verifiable_cli import options, output
 
 if TYPE_CHECKING:
     from verifiable.trust import TrustRoot
-    from verifiable.verify.verified import Check, Verified, VerifiedTensor
+    from verifiable.verify.verified import Check, Settled, Verified, VerifiedTensor
     from verifiable.zk.circuit import Circuit, VerifierCircuit
     from verifiable.zk.system import ModelProgram
 
 #: Tensors of more elements are shown by digest unless --values is given.
 MAX_SHOWN = 1024
+#: A statement of a few hundred bytes, and checkpoints with all the signatures that a note may have.
+MAX_EVENT_SIZE = 1 << 24
 
 
 def verify_file(
@@ -34,6 +37,7 @@ def verify_file(
     model: Path | None,
     dims: dict[str, int],
     nonce: bytes | None,
+    key_events: tuple[Path, ...],
     at: datetime,
     allow_dev_srs: bool,
 ) -> Verified:
@@ -46,6 +50,7 @@ def verify_file(
     if trust is not None:
         root = verifiable.TrustRoot.parse(files.read(trust, what="trust root", max_size=_trust.MAX_SIZE))
     rules = None if policy is None else verifiable.parse_policy(files.read(policy, what="policy", max_size=_trust.MAX_SIZE))
+    events = [files.read(path, what="key event", max_size=MAX_EVENT_SIZE) for path in key_events]
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
     given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
@@ -53,7 +58,7 @@ def verify_file(
     narrowed = root.pinning(*pinned) if circuits else root
     return verifiable.Verifier(narrowed).verify(
         data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        program=_derived(model, opened, narrowed, dims),
+        key_events=events, program=_derived(model, opened, narrowed, dims),
     )  # fmt: skip
 
 
@@ -162,6 +167,7 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
         },
         "evidence": list(verified.evidence),
         "floatErrors": dict(verified.float_errors),
+        "settled": [_settled_json(place) for place in verified.settled],
         "signatureOnly": verified.signature_only,
         "nonce": {
             "claimed": verified.claim.nonce.hex() if verified.claim.nonce else None,
@@ -186,6 +192,13 @@ def verdict(error: Error) -> str:
     if isinstance(error, VerificationError):
         return "rejected"
     return "malformed" if isinstance(error, MalformedError) else "undecided"
+
+
+def _settled_json(place: Settled) -> dict[str, Any]:
+    return {
+        "log": place.log, "origin": place.origin, "index": place.index, "size": place.size, "cosigners": list(place.cosigners),
+        "time": format_time(place.time) if place.time else None,
+    }  # fmt: skip
 
 
 def _checks_json(checks: Iterable[Check]) -> list[dict[str, Any]]:

@@ -35,7 +35,6 @@ from verifiable.errors import (
     SignatureError,
     StaleError,
     TrustError,
-    UnsupportedError,
 )
 from verifiable.receipt import EmbeddedCircuit, Evidence, Receipt
 from verifiable.trust import Trusted, TrustedKey, TrustRoot, Validity

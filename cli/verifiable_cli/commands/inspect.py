@@ -6,13 +6,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from verifiable import files
 from verifiable.errors import Error, MalformedError
 from verifiable_cli import options, output
+
+if TYPE_CHECKING:
+    from verifiable.ledger.sigstore import LogEntry
 
 _MAX_SIZE = 1 << 26
 
@@ -21,7 +24,8 @@ _MAX_SIZE = 1 << 26
 @click.argument("file", type=options.PATH)
 @options.json_option
 def command(file: Path, as_json: bool) -> None:
-    """Show what is in FILE: a receipt, a circuit folder or circuit.json, a fidelity report, a trust root, a setup, a public key.
+    """Show what is in FILE: a receipt, a circuit folder or circuit.json, a fidelity report, a trust root, a setup, a public
+    key, a signed statement (key event, verdict).
 
     Nothing is verified, and the output says so.
 
@@ -64,9 +68,25 @@ def _receipt(data: bytes) -> Any:
     statement = json.loads(receipt.claim.encode())
     return {
         "claim": statement["predicate"],
-        "signature": {"key": receipt.keyid.hex, "logEntries": len(receipt.log_entries)},
+        "signature": {"key": receipt.keyid.hex, "logEntries": [_place(entry) for entry in receipt.log_entries]},
         "evidence": [{**e.descriptor.to_json(), "embedded": e.data is not None} for e in receipt.evidence],
         "circuit": None if receipt.circuit is None else _circuit(receipt.circuit.circuit),
+    }
+
+
+def _place(entry: LogEntry) -> Any:
+    return {"origin": entry.tree.origin, "index": entry.index, "size": entry.tree.size}
+
+
+def _statement(data: bytes) -> Any:
+    from verifiable.encoding.json import parse_canonical
+    from verifiable.ledger.sigstore import Bundle
+    from verifiable.ledger.statements import MAX_SIZE
+
+    bundle = Bundle.parse(data)
+    return {
+        "statement": parse_canonical(bundle.payload, what="statement", max_size=MAX_SIZE),
+        "signature": {"key": bundle.keyid.hex, "logEntries": [_place(entry) for entry in bundle.log_entries]},
     }
 
 
@@ -84,23 +104,24 @@ def _fidelity(data: bytes) -> Any:
 
 
 def _trust(data: bytes) -> Any:
-    from verifiable.encoding.record import format_time
     from verifiable.trust import TrustRoot
 
     root = TrustRoot.parse(data)
-    if not (root.keys or root.circuits or root.setups):
+    if root == TrustRoot():
         raise MalformedError("not a trust root")
-    return {
-        kind: [
-            {
-                "name": entry.name, "digest": entry.digest.hex,
-                "from": format_time(entry.validity.since) if entry.validity.since else None,
-                "until": format_time(entry.validity.until) if entry.validity.until else None,
-            }
-            for entry in getattr(root, kind)
-        ]
+    entries = {
+        kind: [{"name": entry.name, "digest": entry.digest.hex, **_validity(entry)} for entry in getattr(root, kind)]
         for kind in ("keys", "circuits", "setups")
-    }  # fmt: skip
+    }
+    logs = [{"name": log.name, "vkey": log.key.encode(), "quorum": log.policy.quorum, **_validity(log)} for log in root.logs]
+    return {**entries, "logs": logs}
+
+
+def _validity(entry: Any) -> dict[str, str | None]:
+    from verifiable.encoding.record import format_time
+
+    since, until = (format_time(each) if each else None for each in (entry.validity.since, entry.validity.until))
+    return {"from": since, "until": until}
 
 
 def _key(data: bytes) -> Any:
@@ -120,7 +141,8 @@ def _setup(path: Path) -> Any:
 
 
 _KINDS: dict[str, Callable[[bytes], Any]] = {
-    "receipt": _receipt, "circuit": _circuit, "fidelity report": _fidelity, "trust root": _trust, "public key": _key,
+    "receipt": _receipt, "statement": _statement,
+    "circuit": _circuit, "fidelity report": _fidelity, "trust root": _trust, "public key": _key,
 }  # fmt: skip
 
 

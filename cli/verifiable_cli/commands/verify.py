@@ -18,7 +18,7 @@ from verifiable_cli import options, output
     "--circuit", "circuits", multiple=True, metavar="DIR|ID", help="The circuit you expect: its id or its folder. Repeatable."
 )
 @click.option(
-    "--trust", type=options.PATH, help="A trust root (TOML): keys, circuits and setups that you trust, with their validity."
+    "--trust", type=options.PATH, help="A trust root (TOML): keys, circuits, setups and logs that you trust, with their validity."
 )
 @click.option("--policy", type=options.PATH, help="A policy (TOML) to hold instead of the default one.")
 @click.option(
@@ -28,6 +28,10 @@ from verifiable_cli import options, output
 @click.option("--model", type=options.PATH, help="The ONNX file: re-derive the circuit and run it again, besides the proof.")
 @options.dim_option
 @click.option("--nonce", type=options.HexBytes(), help="The challenge that the claim must carry.")
+@click.option(
+    "--key-event", "key_events", multiple=True, type=options.PATH, metavar="FILE",
+    help="A settled key event (add, retire, revoke) to judge keys by. Repeatable.",
+)  # fmt: skip
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-01-02T03:04:05Z) instead of now.")
 @click.option("--allow-dev-srs", is_flag=True, help="Accept a development setup; whoever made it can forge proofs.")
 @click.option("--values", is_flag=True, help="With --json: print large tensors in full, not only their digests.")
@@ -44,6 +48,7 @@ def command(
     model: Path | None,
     dims: tuple[str, ...],
     nonce: bytes | None,
+    key_events: tuple[Path, ...],
     at: str | None,
     allow_dev_srs: bool,
     values: bool,
@@ -68,7 +73,7 @@ def command(
     try:
         verified = verify_file(
             receipt, circuits=circuits, trust=trust, policy=policy, input_file=input_file, output_file=output_file, model=model,
-            dims=options.dims(dims), nonce=nonce, at=judged_at, allow_dev_srs=allow_dev_srs,
+            dims=options.dims(dims), nonce=nonce, key_events=key_events, at=judged_at, allow_dev_srs=allow_dev_srs,
         )  # fmt: skip
     except Error as error:
         checks = getattr(error, "checks", ())
