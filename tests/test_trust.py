@@ -179,6 +179,7 @@ def test_further_keys_of_a_log_must_all_sign() -> None:
     "document",
     [
         _logs(vkey=WITNESS.key.encode()),  # a cosigner's key is no log's
+        _logs(vkey=cosigner(LOG.origin, post_quantum=True).key.encode()),  # a log's, and not the one that bundles name
         _logs(vkey="x"),
         _logs(policy=f"witness w {WITNESS.key.encode()}"),  # no quorum
         _logs(policy="quorum w"),

@@ -258,3 +258,16 @@ def test_the_latest_of_the_cosigners_counts() -> None:
     receipt = replace(receipt, log_entries=(log.place(3, both),))
     assert _verify(RUN, receipt, _trust(log)).settled[0].time == COSIGNED
     _stopped(StaleError, "not valid at", RUN, receipt, _trust(log, keys=_until(COSIGNED - timedelta(1))))
+
+
+def test_the_earliest_of_several_logs_counts() -> None:
+    """An entry that was in one log in time does not grow younger by being put into another."""
+    log, other = FakeLog(), FakeLog(origin="ledger.example/two")
+    receipt = settle(RUN.receipt, log)
+    again = settle(RUN.receipt, other)
+    later = other.place(3, other.checkpoint(time=NOW))
+    both = replace(receipt, log_entries=(*receipt.log_entries, later))
+    trust = _trust(log, keys=_until(NOW - timedelta(seconds=1)))
+    trust = replace(trust, logs=(*trust.logs, replace(other.trusted(), name="the second")))
+    assert [place.time for place in _verify(RUN, both, trust).settled] == [COSIGNED, NOW]
+    _stopped(StaleError, "not valid at", RUN, replace(again, log_entries=(later,)), trust)

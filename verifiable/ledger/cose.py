@@ -80,11 +80,10 @@ class CoseReceipt:
         proof.expect(_head(_ARRAY, 3))
         size, index = proof.number(_UINT), proof.number(_UINT)
         hashes = tuple(proof.string() for _ in range(proof.number(_ARRAY, maximum=_MAX_HASHES)))
-        proof.end()
-        outer.end()
         protected.expect(_head(_MAP, 3) + _head(_UINT, 1) + _EDDSA + _head(_UINT, 4))
         receipt = cls(key_id=protected.string(), index=index, size=size, hashes=hashes, signature=signature)
         sizes = {len(value) for value in (receipt.key_id, *hashes)}
+        # Whatever stands behind or between what was taken is not written again.
         if receipt.encode() != data or sizes != {32} or len(signature) != 64:
             raise MalformedError("COSE receipt: not a receipt of inclusion in the one form that is read here")
         return receipt
@@ -141,7 +140,3 @@ class _Reader:
             raise MalformedError("COSE receipt: cut off")
         data, self.rest = self.rest[:length], self.rest[length:]
         return data
-
-    def end(self) -> None:
-        if self.rest:
-            raise MalformedError("COSE receipt: bytes after its end")
