@@ -27,7 +27,7 @@ def edited(data: bytes, **changes: Any) -> bytes:
 
 
 def test_an_auditor_gets_the_count_that_the_maker_got_and_nothing_else(checkout: Path) -> None:
-    circuit = directory.load_verifier(checkout / "circuits" / MODEL)
+    circuit = directory.load_verifier(checkout / "circuits" / "ezkl" / MODEL)
     theirs = circuit.parts["settings"]
     parameters, rows = EzklSettings.parse(theirs).parameters, json.loads(theirs)["num_rows"]
     program = program_of(checkout / "models" / MODEL / "model.onnx", circuit=circuit.circuit).program
