@@ -30,7 +30,7 @@ def test_an_auditor_gets_the_count_that_the_maker_got_and_nothing_else(checkout:
     circuit = directory.load_verifier(checkout / "circuits" / "ezkl" / MODEL)
     theirs = circuit.parts["settings"]
     parameters, rows = EzklSettings.parse(theirs).parameters, json.loads(theirs)["num_rows"]
-    program = program_of(checkout / "models" / MODEL / "model.onnx", circuit=circuit.circuit).program
+    program = program_of(checkout / "models" / MODEL / "model.onnx", circuit=circuit).program
     near = edited(theirs, num_rows=rows + 1, total_assignments=rows + 1)
     far = edited(theirs, num_rows=rows + 100, total_assignments=rows + 100)
     other = edited(theirs, total_const_size=json.loads(theirs)["total_const_size"] + 1)
