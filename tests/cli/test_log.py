@@ -104,6 +104,11 @@ def test_watch_ends_loudly_on_a_split_view(run: Run, log: LogDirectory, tmp_path
         with each.open() as writing:
             writing.append(each.public.name.encode())
     state = tmp_path / "seen"
+    note = (log.public / "checkpoint").read_bytes()
+    (log.public / "checkpoint").write_bytes(b"<html>try again</html>")
+    done = run("log", "watch", log.public, "--state", state, "--looks", 2, "--interval", "0.1")
+    assert (done.code, done.out, done.err.count("error:")) == (0, "", 2), "what passes by itself is reported and tried again"
+    (log.public / "checkpoint").write_bytes(note)
     done = run("log", "watch", log.public, "--state", state, "--looks", 1)
     assert (done.code, done.out.split(",")[0]) == (0, f"{ORIGIN}: 3 entries")
     done = run("log", "watch", fork.public, "--state", state, "--interval", "0.1")

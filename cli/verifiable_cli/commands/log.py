@@ -233,13 +233,13 @@ def watch(
     """Follow LOG: each checkpoint must extend the last one, for ever. Ends, with exit code 1, on a split view.
 
     Then the two signed checkpoints that contradict each other are in STATE.split-old and STATE.split-new: evidence that anybody
-    can check. What passes by itself (an unreachable server, a stale cache) is reported and tried again.
+    can check. What passes by itself (an unreachable server, an error page, a stale cache) is reported and tried again.
 
     \b
     Example:
       verifiable log watch https://log.example.org/receipts --vkey VKEY --state log.seen
     """
-    from verifiable.errors import NetworkError, StaleError
+    from verifiable.errors import MalformedError, NetworkError, StaleError
     from verifiable.ledger.client import LogClient, SplitViewError
     from verifiable.ledger.watch import Watch
 
@@ -252,7 +252,7 @@ def watch(
             for path in following.evidence():
                 output.say(f"evidence: {path}")
             raise
-        except (NetworkError, StaleError) as error:
+        except (NetworkError, StaleError, MalformedError) as error:
             output.fail(error)
         else:
             _seen(seen, last, as_json=as_json)
