@@ -290,6 +290,24 @@ def test_no_appending_on_a_damaged_edge(path: str, how: str, state: _State) -> N
     assert path in str(caught.value) or "root" in str(caught.value)
 
 
+def test_no_appending_on_an_inner_tile_that_leads_elsewhere(state: _State) -> None:
+    state.append(*[b"%d" % i for i in range(600)])
+    tile = state.public.objects["tile/1/000.p/2"]
+    state.public.objects["tile/1/000.p/2"] = bytes(32) + tile[32:]
+    with pytest.raises(FatalStateError, match="do not lead to the published root of size 603"):
+        state.append()
+
+
+def test_a_damaged_entry_is_not_given_out(directory: LogDirectory) -> None:
+    with directory.open() as log:
+        log.append_many([b"entry %d" % i for i in range(300)])
+        bundle = directory.public / "tile" / "entries" / "000"
+        bundle.write_bytes(bundle.read_bytes().replace(b"entry 7", b"entry x", 1))
+        with pytest.raises(FatalStateError, match="entry 7 does not match its tile"):
+            log.entry(7)
+        assert log.entry(8) == b"entry 8"
+
+
 def test_cosignatures_are_published_while_the_log_has_not_moved_on(state: _State, identity: Identity) -> None:
     writer = state.append()
     witness = make_identity(origin="witness.example", seed=9).signers[0]
