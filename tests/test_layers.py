@@ -16,7 +16,7 @@ ROWS = (
     ("verifiable_cli",),
     ("demo", "node", "bench"),
     ("catalogue",),
-    ("compiling", "proving", "verify"),
+    ("compiling", "proving", "settling", "verify"),
     ("receipt", "trust"),
     ("claim",),
     ("zk", "tee", "oracle", "ledger"),

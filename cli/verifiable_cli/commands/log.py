@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from verifiable_cli import options, output
-from verifiable_cli.commands import log_cosign
+from verifiable_cli.commands import log_cosign, log_export
 
 if TYPE_CHECKING:
     from verifiable.ledger.client import Seen
     from verifiable.ledger.note import NoteKey
+    from verifiable.ledger.sigstore import Bundle
     from verifiable.ledger.storage import Source
+    from verifiable.receipt import Receipt
 
 private_option = click.option(
     "--private", type=options.PATH, help="The log's private folder.  [default: DIR.private, beside the log]"
@@ -38,6 +40,7 @@ def command() -> None:
 
 
 command.add_command(log_cosign.command)
+command.add_command(log_export.command)
 
 
 @command.command("init")
@@ -70,38 +73,57 @@ def init(directory: Path, origin: str, private: Path | None, as_json: bool) -> N
 @click.argument("directory", metavar="DIR", type=options.PATH)
 @click.argument("entries", metavar="ENTRY...", type=options.PATH, nargs=-1, required=True)
 @click.option(
-    "-o", "--output", "out", type=options.PATH, help="Write the proof of logging here (.tlog-proof); for a single ENTRY."
+    "-o",
+    "--output",
+    "out",
+    type=options.PATH,
+    help="For a single ENTRY: write the settled receipt here, or for bytes of your own the proof of logging (.tlog-proof).",
+)
+@click.option(
+    "--public-key", type=options.PATH, help="PEM of the key that signed ENTRY, where it is another statement than a receipt."
 )
 @click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds to wait for another writer.")
 @private_option
 @options.json_option
 def append(
-    directory: Path, entries: tuple[Path, ...], out: Path | None, wait: float, private: Path | None, as_json: bool
+    directory: Path,
+    entries: tuple[Path, ...],
+    out: Path | None,
+    public_key: Path | None,
+    wait: float,
+    private: Path | None,
+    as_json: bool,
 ) -> None:
-    """Append the contents of each file ENTRY to the log in DIR; on return they are durable and published.
+    """Append each file ENTRY to the log in DIR; on return they are durable and published.
 
-    The same ENTRY again keeps its place.
+    A receipt, or the bundle of another signed statement, is appended as its leaf, once its signature holds; any other file as
+    it is. The same ENTRY again keeps its place.
 
     \b
     Example:
+      verifiable log append ledger receipt.json -o settled.json
       verifiable log append ledger entry.json -o entry.tlog-proof
     """
-    from verifiable import files
+    from verifiable import files, settling
     from verifiable.ledger.directory import LogDirectory
-    from verifiable.ledger.tiles import MAX_ENTRY
+    from verifiable.ledger.sigstore import LogEntry
 
     if out is not None:
         if len(entries) > 1:
             raise click.UsageError("-o takes a single ENTRY; `log prove` writes the proof of any")
         files.require_writable(out, what="proof")
-    contents = [files.read(path, what="log entry", max_size=MAX_ENTRY) for path in entries]
+    statements, contents = zip(*(_content(path, public_key) for path in entries), strict=True)
     log = LogDirectory.at(directory, private)
     with log.open(wait=wait) as writing:
         places = writing.append_many(contents)
         note = writing.checkpoint()
-        proof = _tlog_proof(places[0].index, writing.inclusion(places[0].index), note) if out else b""
-    if out is not None:
-        files.write(out, proof, what="proof")
+        hashes = writing.inclusion(places[0].index) if out else ()
+    if out is not None and statements[0] is not None:
+        key = log.identity().keys[0]
+        place = LogEntry.of(key, index=places[0].index, hashes=hashes, checkpoint=note, body=contents[0])
+        files.write(out, settling.settled(statements[0], place).encode(), what="settled receipt")
+    elif out is not None:
+        files.write(out, _tlog_proof(places[0].index, hashes, note), what="proof")
     rows = [{"entry": str(path), "index": place.index, "known": place.known} for path, place in zip(entries, places, strict=True)]
     if as_json:
         output.result_json(rows)
@@ -278,6 +300,22 @@ def _tlog_proof(index: int, hashes: tuple[bytes, ...], note: bytes) -> bytes:
     from verifiable.ledger.tlogproof import TlogProof
 
     return TlogProof(index=index, hashes=hashes, checkpoint=SignedCheckpoint.parse(note)).encode()
+
+
+def _content(path: Path, public_key: Path | None) -> tuple[Receipt | Bundle | None, bytes]:
+    """What to append for the file ``path``, and the statement that it is of, if it is one's."""
+    from verifiable import files, settling
+    from verifiable import receipt as _receipt
+    from verifiable.keys.public import MAX_KEY_SIZE, parse_public_key_pem
+
+    data = files.read(path, what="log entry", max_size=_receipt.MAX_SIZE)
+    if not settling.is_statement(data):
+        return None, data
+    key = None
+    if public_key is not None:
+        key = parse_public_key_pem(files.read(public_key, what="public key", max_size=MAX_KEY_SIZE))
+    statement = settling.read(data)
+    return statement, settling.leaf_of(statement, key)
 
 
 def _is_url(log: str) -> bool:
