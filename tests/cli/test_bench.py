@@ -57,13 +57,22 @@ def test_both_systems_in_one_run(run: Run, isolated_home: Path, tmp_path: Path) 
 def test_a_failure_is_named_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"this is no model")
-    done = run("bench", broken, "nonesuch", TINY, "--system", "sumcheck", "--runs", "1", "-o", tmp_path / "out")
+    done = run("bench", broken, TINY, "--system", "sumcheck", "--runs", "1", "-o", tmp_path / "out")
     assert done.code == 1
     assert [(m.model, m.status) for m in _results(tmp_path / "out").measurements] == [
-        (str(broken), "failed"), ("nonesuch", "failed"), (TINY, "measured"),
+        (str(broken), "failed"), (TINY, "measured"),
     ]  # fmt: skip
-    assert "catalogue: no model 'nonesuch'" in done.out
-    assert "catalogue: no model 'nonesuch'" in done.err
+    assert str(broken) in done.err
+
+
+def test_a_misspelt_name_is_found_before_anything_is_measured_or_written(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "bench.json").write_text("earlier")
+    done = run("bench", TINY, "nonesuch", "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "no model 'nonesuch'" in done.err
+    assert "lenet5" in done.err
+    assert (tmp_path / "out" / "bench.json").read_text() == "earlier"
 
 
 @pytest.mark.parametrize(

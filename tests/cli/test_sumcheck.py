@@ -271,3 +271,14 @@ def test_a_plan_that_bends_the_model_is_seen_by_who_has_the_model(shop: Shop, ru
     assert any("the circuit's report admits" in caveat for caveat in told.json["caveats"])
     audited = run("audit", tmp_path / "evil", "--model", shop.model, "--calibration", shop.calibration)
     assert audited.code == 1
+
+
+def test_a_circuit_for_another_model_is_named_as_one(shop: Shop, run: Run) -> None:
+    other = shop.model.parents[1] / "lenet5-mnist" / "model.onnx"
+    for command in (
+        ("audit", shop.circuit, "--model", other),
+        ("verify", shop.receipt, "--circuit", shop.circuit, "--model", other),
+    ):
+        told = run(*command)
+        assert told.code == 1
+        assert "the circuit is of model" in told.err

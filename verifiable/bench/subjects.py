@@ -6,11 +6,13 @@ A file or a generated network comes without data, so seeded noise stands in: cos
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifiable import catalogue, files
+from verifiable.errors import UnsupportedError
 from verifiable.model.synthetic import LADDER, NETWORKS, TINY, network
 
 if TYPE_CHECKING:
@@ -45,6 +47,14 @@ class Subject:
     sample: Path
     size: Size
     max_error: float | None
+
+
+def require_known(names: Iterable[str]) -> None:
+    """Raises UnsupportedError for the first that is neither a network, nor in the catalogue, nor a file."""
+    known = (*NETWORKS, *ALIASES, *catalogue.names())
+    for name in names:
+        if name not in known and not Path(name).exists():
+            raise UnsupportedError(f"benchmark: no model {name[:80]!r}", hint=f"name a file, or one of {', '.join(known)}")
 
 
 def find(name: str, folder: Path) -> Subject:
@@ -113,4 +123,4 @@ def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
     files.write(path, stream.getvalue(), what="benchmark")
 
 
-__all__ = ["ALIASES", "DEFAULT", "TINY", "Size", "Subject", "find", "noise"]
+__all__ = ["ALIASES", "DEFAULT", "TINY", "Size", "Subject", "find", "noise", "require_known"]

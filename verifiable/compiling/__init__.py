@@ -139,8 +139,8 @@ def audit(
 def program_of(model: str | Path, *, circuit: VerifierCircuit, dims: Mapping[str, int] | None = None) -> ModelProgram:
     """What ``model`` is proved as in ``circuit``, for a verifier who has the model and runs it again.
 
-    Nothing is compared here: the verifier holds the circuit to what this returns. Raises MalformedError and UnsupportedError as
-    :func:`compile`.
+    The verifier holds the circuit to what this returns. Raises MalformedError and UnsupportedError as :func:`compile`,
+    BindingError where nothing can be derived because the circuit is of another model.
     """
     system = circuit.circuit.system
     _known(system)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifiable.compiling.common import Checked, Compiled, Request, Stopwatch, countdown, float_outputs, interface, samples_of
-from verifiable.errors import FatalStateError, MalformedError, UnsupportedError
+from verifiable.errors import BindingError, FatalStateError, MalformedError, UnsupportedError
 from verifiable.zk.circuit import VerifierCircuit, Visibility
 from verifiable.zk.system import Limits, ModelProgram, ProverCircuit
 
@@ -76,7 +76,12 @@ def rebuild(claimed: VerifierCircuit, loaded: Model, shaped: Model) -> ProverCir
 
 
 def program_of(claimed: VerifierCircuit, loaded: Model, shaped: Model) -> ModelProgram:
-    """The integer program that this model is proved as under the circuit's own plan."""
+    """The integer program that this model is proved as under the circuit's own plan.
+
+    Raises BindingError for another model, of which the plan says nothing.
+    """
+    if loaded.digest != claimed.circuit.model:
+        raise BindingError(f"the circuit is of model {claimed.circuit.model}, the file given is {loaded.digest}")
     program, _ = _program(claimed, shaped)
     return interface(loaded, shaped, program.encode())
 

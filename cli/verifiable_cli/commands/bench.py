@@ -86,6 +86,7 @@ def _measured(names: tuple[str, ...], chosen: Options, target: Path) -> Results:
     from verifiable.bench.measure import measure
     from verifiable.bench.results import Results
 
+    subjects.require_known(names)
     for name in _FILES:
         files.require_writable(target.parent / name if not target.exists() else target / name, what="benchmark")
     results = Results(machine=machine.this_machine(datetime.now(UTC).date()), measurements=())
