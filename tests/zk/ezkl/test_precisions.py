@@ -39,7 +39,7 @@ def test_a_dense_layer_with_bias(dtype: str, tmp_path: Path) -> None:
     assert verifiable.check(model).cost is not None
     rng = np.random.Generator(np.random.PCG64(2))
     samples = [{"x": rng.uniform(-1, 1, (1, 8)).astype(dtype)} for _ in range(8)]
-    compiled = verifiable.compile(model, calibration=samples, srs="dev-insecure")
+    compiled = verifiable.compile(model, calibration=samples, system="ezkl", srs="dev-insecure")
     proved = verifiable.prove(compiled.prover, samples[0])
     verifier = verifiable.Verifier(verifiable.TrustRoot.pin(compiled.circuit.id.hex))
     verified = verifier.verify(proved.receipt.encode(), now=datetime.now(UTC), allow_dev_srs=True)

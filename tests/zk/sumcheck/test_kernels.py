@@ -294,7 +294,7 @@ def test_code_is_kept_and_found_again(tiny: Path) -> None:
 
 def test_changed_source_is_compiled_anew(tiny: Path) -> None:
     assert added(2) == 42
-    tiny.write_text(tiny.read_text().replace("+= by", "-= by"))
+    tiny.write_text(tiny.read_text().replace("+= by", "-= 1 * by"))  # of another length: Python looks at size and second
     native.load.cache_clear()
     sys.modules.pop("tiny_loops")
     assert added(2) == 38
