@@ -125,7 +125,18 @@ def test_nowhere_to_write_is_said_before_anything_is_measured(run: Run, tmp_path
 
 
 def test_what_was_measured_survives_a_cancelled_run(isolated_home: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "verifiable_cli.main", "bench", "nonesuch", "cifar-cnn", "-o", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "verifiable_cli.main",
+        "bench",
+        TINY,
+        "cifar-cnn",
+        "--system",
+        "sumcheck",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (tmp_path / "out" / "bench.svg").exists():
             time.sleep(0.05)
@@ -133,4 +144,4 @@ def test_what_was_measured_survives_a_cancelled_run(isolated_home: Path, tmp_pat
         _, said = process.communicate()
     assert process.returncode == 130, said
     assert "so far is in" in said
-    assert "nonesuch" in {m.model for m in _results(tmp_path / "out").measurements}
+    assert TINY in {m.model for m in _results(tmp_path / "out").measurements}
