@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guided tour: a real model, a real sample, every step as a user would take it, and two forgeries caught.
 
-Keys are made in a folder of its own; the steps are told to whoever listens.
+Keys and a log are made in a folder of its own; the steps are told to whoever listens.
 """
 
 from __future__ import annotations
@@ -12,20 +12,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from verifiable import compiling
+from verifiable import compiling, settling
 from verifiable.catalogue import Entry
 from verifiable.claim import Claim, ClaimedTensor
 from verifiable.compiling import Compiled
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import FatalStateError, VerificationError
 from verifiable.keys.signer import Signer, generate
+from verifiable.ledger.client import LogClient
+from verifiable.ledger.directory import LogDirectory
+from verifiable.ledger.policy import Policy
 from verifiable.proving import ProvedReceipt, prove
 from verifiable.receipt import Evidence, Receipt, make_receipt
-from verifiable.trust import TrustRoot
+from verifiable.trust import TrustedLog, TrustRoot
+from verifiable.verify.policy import AllOf, LoggedIn, ProvedBy
 from verifiable.verify.verified import Verified
 from verifiable.verify.verifier import Verifier
 from verifiable.zk.sumcheck.system import SumcheckSystem
 from verifiable.zk.system import Progress, ProofSystem, no_progress
+
+ORIGIN = "demo.example/ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,7 @@ class Forgery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tour:
-    """One entry taken through compile, prove, verify and two forgeries; each step returns what it made."""
+    """One entry taken through compile, prove, verify, settle and two forgeries; each step returns what it made."""
 
     entry: Entry
     folder: Path
@@ -67,6 +73,19 @@ class Tour:
         """As a stranger who knows the circuit's id and nothing else."""
         verifier = Verifier(TrustRoot.pin(compiled.circuit.id), self.systems)
         return verifier.verify(receipt, now=datetime.now(UTC))
+
+    def settle(self, compiled: Compiled, proved: ProvedReceipt) -> Verified:
+        """The receipt put into a log of the tour's own, without cosigners, and judged by somebody who asks that it be there."""
+        log = LogDirectory.at(self.folder / "ledger")
+        key = log.initialise(ORIGIN)[0]
+        with log.open() as writing:
+            index = writing.append(settling.leaf_of(proved.receipt)).index
+        place = settling.place_of(proved.receipt, LogClient(log.published, (key,)), key, index)
+        trusted = TrustedLog(name="the demo's log", key=key, policy=Policy.k_of_n([key], {}, 0))
+        trust = dataclasses.replace(TrustRoot.pin(compiled.circuit.id), logs=(trusted,))
+        return Verifier(trust, self.systems).verify(
+            settling.settled(proved.receipt, place).encode(), now=datetime.now(UTC), policy=AllOf((ProvedBy(), LoggedIn()))
+        )
 
     def forgeries(self, compiled: Compiled, proved: ProvedReceipt) -> tuple[Forgery, ...]:
         """One output changed by one unit: under the old signature, and signed again by the forger. Both must fail."""

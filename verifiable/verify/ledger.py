@@ -85,7 +85,8 @@ class Finding:
             raise self.failure
         for place in self.places:
             when = f", cosigned by {', '.join(place.cosigners)} at {format_time(place.time)}" if place.time else ""
-            step.note(f"entry {place.index} of {place.log!r} ({place.size:,} entries){when}")
+            entries = f"{place.size:,} {'entry' if place.size == 1 else 'entries'}"
+            step.note(f"entry {place.index} of {place.log!r} ({entries}){when}")
         if not claimed:
             step.skip("not settled in a ledger")
         elif not logs:

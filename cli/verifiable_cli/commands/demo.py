@@ -17,7 +17,7 @@ from verifiable_cli.verifying import render_checks
 @click.argument("name", default="digits-cnn")
 @options.json_option
 def command(name: str, as_json: bool) -> None:
-    """Take a catalogue model and a real held-out sample through compile, prove and verify; then catch two forgeries.
+    """Take a catalogue model and a real held-out sample through compile, prove, verify and a log; then catch two forgeries.
 
     Nothing is kept. NAME is an entry of the catalogue.
 
@@ -52,6 +52,10 @@ def command(name: str, as_json: bool) -> None:
         for line in render_checks(verified.checks):
             say(line)
         say(f"result   {_answer(entry, verified.outputs[0])}")
+        settled = steps.settle(compiled, proved)
+        say("settle   put into a new log (no cosigners here), and verified by somebody who asks that it be logged:")
+        for line in render_checks(check for check in settled.checks if check.name in ("ledger", "policy")):
+            say(line)
         forgeries = steps.forgeries(compiled, proved)
         for forgery in forgeries:
             failed = forgery.error.checks[-1]  # type: ignore[attr-defined]
@@ -62,6 +66,7 @@ def command(name: str, as_json: bool) -> None:
             {
                 "model": entry.name, "circuit": compiled.circuit.id.hex, "verdict": "verified",
                 "checks": [{"number": c.number, "name": c.name, "status": c.status, "detail": c.detail} for c in verified.checks],
+                "settled": [{"origin": place.origin, "index": place.index, "size": place.size} for place in settled.settled],
                 "forgeries": [{"description": f.description, "error": f.error.message} for f in forgeries],
             }
         )  # fmt: skip
