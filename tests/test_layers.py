@@ -21,7 +21,7 @@ ROWS = (
     ("claim",),
     ("zk", "tee", "oracle", "ledger"),
     ("model", "keys", "blobs"),
-    ("merkle", "encoding", "digest", "files", "paths"),
+    ("merkle", "encoding", "digest", "files", "paths", "checklist"),
     ("errors",),
 )
 # Within the pure bottom row, encoding may use digest.

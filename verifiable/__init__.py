@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from verifiable.checklist import Check
     from verifiable.claim import Claim
     from verifiable.compiling import Compiled, audit, check, compile  # noqa: A004
     from verifiable.digest import Digest
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     from verifiable.receipt import Receipt
     from verifiable.trust import TrustRoot
     from verifiable.verify.policy import parse_policy
-    from verifiable.verify.verified import Check, Verified
+    from verifiable.verify.verified import Verified
     from verifiable.verify.verifier import Verifier
     from verifiable.zk.circuit import Circuit, Visibility
     from verifiable.zk.system import Limits
 
 _HOMES = {
-    "Check": "verifiable.verify.verified",
+    "Check": "verifiable.checklist",
     "Circuit": "verifiable.zk.circuit",
     "Claim": "verifiable.claim",
     "Compiled": "verifiable.compiling",

@@ -15,8 +15,9 @@ from verifiable.errors import Error, MalformedError, TrustError, VerificationErr
 from verifiable_cli import options, output
 
 if TYPE_CHECKING:
+    from verifiable.checklist import Check
     from verifiable.trust import TrustRoot
-    from verifiable.verify.verified import Check, Settled, Verified, VerifiedTensor
+    from verifiable.verify.verified import Settled, Verified, VerifiedTensor
     from verifiable.zk.circuit import Circuit, VerifierCircuit
     from verifiable.zk.system import ModelProgram
 
@@ -26,7 +27,22 @@ MAX_SHOWN = 1024
 MAX_EVENT_SIZE = 1 << 24
 
 
-def verify_file(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the options ask: a receipt and a verifier, a policy file if any, and the other arguments of ``Verifier.verify``."""
+
+    verifier: Verifier
+    receipt: bytes
+    policy: bytes | None
+    others: Mapping[str, Any]
+
+    def answer(self, now: datetime) -> Verified:
+        """Judge. Raises Error, with ``checks`` once judging has begun."""
+        rules = None if self.policy is None else parse_policy(self.policy)
+        return self.verifier.verify(self.receipt, now=now, policy=rules, **self.others)
+
+
+def question(
     receipt: Path,
     *,
     circuits: tuple[str, ...],
@@ -35,31 +51,31 @@ def verify_file(
     input_file: Path | None,
     output_file: Path | None,
     model: Path | None,
-    dims: dict[str, int],
+    dims: tuple[str, ...],
     nonce: bytes | None,
     key_events: tuple[Path, ...],
-    at: datetime,
     allow_dev_srs: bool,
-) -> Verified:
-    """Read everything that the options name, then judge. Raises Error, with ``checks`` once judging has begun."""
+) -> Question:
+    """Read everything that ``options.judging_options`` names. Raises Error."""
     import verifiable
     from verifiable import receipt as _receipt
     from verifiable import trust as _trust
 
-    root = verifiable.TrustRoot()
+    axes, root = options.dims(dims), verifiable.TrustRoot()
     if trust is not None:
         root = verifiable.TrustRoot.parse(files.read(trust, what="trust root", max_size=_trust.MAX_SIZE))
-    rules = None if policy is None else verifiable.parse_policy(files.read(policy, what="policy", max_size=_trust.MAX_SIZE))
+    rules = None if policy is None else files.read(policy, what="policy", max_size=_trust.MAX_SIZE)
     events = [files.read(path, what="key event", max_size=MAX_EVENT_SIZE) for path in key_events]
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
     given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
     inputs, outputs = _expected(None if opened is None else opened.circuit, input_file, output_file)
     narrowed = root.pinning(*pinned) if circuits else root
-    return verifiable.Verifier(narrowed).verify(
-        data, now=at, policy=rules, nonce=nonce, allow_dev_srs=allow_dev_srs, circuit=given, inputs=inputs, outputs=outputs,
-        key_events=events, program=_derived(model, opened, narrowed, dims),
-    )  # fmt: skip
+    others = {
+        "nonce": nonce, "allow_dev_srs": allow_dev_srs, "circuit": given, "inputs": inputs, "outputs": outputs,
+        "key_events": events, "program": _derived(model, opened, narrowed, axes),
+    }  # fmt: skip
+    return Question(verifier=verifiable.Verifier(narrowed), receipt=data, policy=rules, others=others)
 
 
 def _derived(model: Path | None, circuit: VerifierCircuit | None, root: TrustRoot, dims: dict[str, int]) -> ModelProgram | None:

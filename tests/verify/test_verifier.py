@@ -12,13 +12,14 @@ import pytest
 
 from tests.fakes.proof_system import FakeSystem, ceremony_srs, derived, make_circuit, small_srs
 from tests.fakes.receipts import NONCE, NOW, Honest, honest, node_key, resign
+from verifiable.checklist import Check
 from verifiable.claim import ClaimedTensor
 from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, Error, MalformedError, PolicyError, StaleError, TrustError, UnsupportedError
 from verifiable.trust import Trusted, TrustRoot, Validity
 from verifiable.verify.policy import Rerun
-from verifiable.verify.verified import NAMES, Check
+from verifiable.verify.verified import NAMES
 from verifiable.verify.verifier import Verifier
 from verifiable.zk.circuit import TensorType, VerifierCircuit
 from verifiable.zk.srs.ceremonies import CEREMONIES

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from verifiable.checklist import Step
 from verifiable.claim import ClaimedTensor
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, MalformedError, TrustError
-from verifiable.verify.verified import Step, VerifiedTensor
+from verifiable.verify.verified import VerifiedTensor
 from verifiable.zk.circuit import TensorSpec
 from verifiable.zk.quantise import quantise
 from verifiable.zk.system import Bound

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+from verifiable.checklist import Step
 from verifiable.digest import Digest
 from verifiable.errors import BindingError, TrustError, UnsupportedError
 from verifiable.receipt import Evidence, Receipt
-from verifiable.verify.verified import Step
 from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.system import ProofSystem, Public
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from verifiable.checklist import Step
 from verifiable.encoding.record import format_time
 from verifiable.errors import BindingError, Error, StaleError, TrustError
 from verifiable.ledger.checkpoint import SignedCheckpoint
@@ -20,7 +21,7 @@ from verifiable.ledger.sigstore import LogEntry
 from verifiable.merkle.hashing import leaf_hash
 from verifiable.merkle.verify import verify_inclusion
 from verifiable.trust import TrustedLog
-from verifiable.verify.verified import Settled, Step
+from verifiable.verify.verified import Settled
 
 #: How far somebody's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from verifiable.checklist import Step
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, TrustError
-from verifiable.verify.verified import Step, VerifiedTensor
+from verifiable.verify.verified import VerifiedTensor
 from verifiable.zk.registry import executor
 from verifiable.zk.system import ProofSystem, ProverCircuit
 

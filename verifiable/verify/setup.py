@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from verifiable.checklist import Step
 from verifiable.errors import BindingError, PolicyError, StaleError, TrustError
 from verifiable.trust import TrustRoot
-from verifiable.verify.verified import AcceptedSetup, Step
+from verifiable.verify.verified import AcceptedSetup
 from verifiable.zk.circuit import Setup, VerifierCircuit
 
 #: Proof systems that need no setup; every other circuit must name one.

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from verifiable.checklist import Check
 from verifiable.claim import Claim
 from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import Error
 from verifiable.zk.circuit import Circuit, Post
 
 if TYPE_CHECKING:
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
 
 #: The checklist of docs/formats/receipt.md; a check's number is its place here, from 1.
 NAMES = ("parse", "signature", "circuit", "inputs", "outputs", "evidence", "ledger", "freshness", "policy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One line of the checklist. ``status``: ``pass``, ``fail``, or ``skip`` (not established; ``detail`` says why)."""
-
-    number: int
-    name: str
-    status: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,42 +118,3 @@ class Verified:
     def signature_only(self) -> bool:
         """Whether the values rest on the signer's word alone: no proof was verified and nothing was run again."""
         return not {"zk", "rerun"} & set(self.evidence)
-
-
-class Checklist:
-    """The checks as they are done, in order. A failing one ends the list, and the list travels on the error as ``.checks``."""
-
-    def __init__(self) -> None:
-        self._checks: list[Check] = []
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        return tuple(self._checks)
-
-    @contextmanager
-    def step(self, number: int) -> Iterator[Step]:
-        """Check ``number`` passes when the block ends, fails when an Error leaves it, is skipped when the block says so."""
-        assert number == len(self._checks) + 1, "checks run in the order of the list"
-        step = Step()
-        try:
-            yield step
-        except Error as error:
-            self._checks.append(Check(number=number, name=NAMES[number - 1], status="fail", detail=error.message))
-            error.checks = self.checks  # type: ignore[attr-defined]
-            raise
-        self._checks.append(Check(number=number, name=NAMES[number - 1], status=step.status, detail="; ".join(step.details)))
-
-
-class Step:
-    """The check being done: say what was established, or why it could not be looked at."""
-
-    def __init__(self) -> None:
-        self.status = "pass"
-        self.details: list[str] = []
-
-    def note(self, detail: str) -> None:
-        self.details.append(detail)
-
-    def skip(self, detail: str) -> None:
-        self.status = "skip"
-        self.details.append(detail)

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from verifiable.checklist import Checklist, Step
 from verifiable.claim import Claim
 from verifiable.encoding.record import format_time
 from verifiable.encoding.tensor import Tensor
@@ -38,7 +39,7 @@ from verifiable.verify.keys import KeyHistory, signatory
 from verifiable.verify.ledger import CLOCK_SKEW, Finding
 from verifiable.verify.policy import DEFAULT, Policy, judge, require_grounds
 from verifiable.verify.rerun import float_errors, rerun
-from verifiable.verify.verified import Checklist, Signatory, Step, Verified
+from verifiable.verify.verified import NAMES, Signatory, Verified
 from verifiable.zk import registry
 from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.system import ModelProgram, ProofSystem, Public
@@ -76,7 +77,7 @@ class Verifier:
         of others nothing is known; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the
         verdict.
         """
-        steps = Checklist()
+        steps = Checklist(NAMES)
         with steps.step(1) as step:
             now = arguments.aware(now)
             arguments.check(
