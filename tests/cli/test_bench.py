@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.cli.conftest import Run
-from verifiable.bench.results import Results
+from verifiable.bench.prove.results import Results
 from verifiable.model.synthetic import TINY
 
 

@@ -1,14 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What proving costs on this machine: models by name, each measured with each proof system in processes of its own.
+"""What this library costs on this machine, measured in processes of their own: :mod:`.prove` the proof systems.
 
-:mod:`.measure` runs them one after the other, :mod:`.worker` is such a process, :mod:`.report` and :mod:`.plot` show what was
-found. Beside our systems stands ``ezkl-stock``: ezkl as its own calibration sets it up, what ratios refer to.
+Shared by what is measured: :mod:`.workplace` keeps two benchmarks apart, :mod:`.step` starts a process (:mod:`.worker`) within
+limits of memory and time, :mod:`.table` and :mod:`.svg` show what was found.
 """
-
-from __future__ import annotations
-
-#: What can be measured, in the order of the table; the last is what the others are compared with.
-SYSTEMS = ("sumcheck", "ezkl", "ezkl-stock")
-STOCK = SYSTEMS[-1]
-
-__all__ = ["STOCK", "SYSTEMS"]

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from verifiable import files
-from verifiable.bench import SYSTEMS
+from verifiable.bench.prove import SYSTEMS
 from verifiable.zk.system import Limits
 from verifiable_cli import options, output
 
 if TYPE_CHECKING:
-    from verifiable.bench.measure import Options
-    from verifiable.bench.results import Results
+    from verifiable.bench.prove.measure import Options
+    from verifiable.bench.prove.results import Results
 
 _FILES = ("bench.json", "bench.svg")
 #: Of the memory that is free: what a measurement may take where no limit is given.
@@ -64,8 +64,8 @@ def command(
       verifiable bench --from bench/bench.json --markdown
     """
     from verifiable.bench import machine
-    from verifiable.bench.measure import Options
-    from verifiable.bench.results import MAX_SIZE, Results
+    from verifiable.bench.prove.measure import Options
+    from verifiable.bench.prove.results import MAX_SIZE, Results
 
     if source is not None:
         results = Results.parse(files.read(source, what="benchmark", max_size=MAX_SIZE))
@@ -82,9 +82,10 @@ def command(
 
 
 def _measured(names: tuple[str, ...], chosen: Options, target: Path) -> Results:
-    from verifiable.bench import machine, subjects
-    from verifiable.bench.measure import measure
-    from verifiable.bench.results import Results
+    from verifiable.bench import machine
+    from verifiable.bench.prove import subjects
+    from verifiable.bench.prove.measure import measure
+    from verifiable.bench.prove.results import Results
 
     subjects.require_known(names)
     for name in _FILES:
@@ -108,7 +109,7 @@ def _measured(names: tuple[str, ...], chosen: Options, target: Path) -> Results:
 
 def _write(results: Results, target: Path) -> None:
     """After every measurement, since the next one may take an hour: each time two whole files."""
-    from verifiable.bench.plot import plot
+    from verifiable.bench.prove.plot import plot
 
     target.mkdir(exist_ok=True)
     for name, data in zip(_FILES, (results.encode(), plot(results)), strict=True):
@@ -116,7 +117,7 @@ def _write(results: Results, target: Path) -> None:
 
 
 def _show(results: Results, *, as_markdown: bool, as_json: bool) -> None:
-    from verifiable.bench import report
+    from verifiable.bench.prove import report
 
     if as_json:
         output.result_json(json.loads(results.encode()))

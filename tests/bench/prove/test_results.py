@@ -9,12 +9,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.bench.fabricated import measured, results, unmeasured
-from verifiable.bench import STOCK
-from verifiable.bench.goals import judge, slope
-from verifiable.bench.plot import Axis, plot
-from verifiable.bench.report import HEADINGS, lines, markdown, rows
-from verifiable.bench.results import Results
+from tests.bench.prove.fabricated import measured, results, unmeasured
+from verifiable.bench.prove import STOCK
+from verifiable.bench.prove.goals import judge, slope
+from verifiable.bench.prove.plot import plot
+from verifiable.bench.prove.report import HEADINGS, lines, markdown, rows
+from verifiable.bench.prove.results import Results
+from verifiable.bench.svg import Axis
 from verifiable.errors import MalformedError
 from verifiable.model.synthetic import LADDER
 

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from verifiable.bench import STOCK
-from verifiable.bench.results import Results
+from verifiable.bench.prove import STOCK
+from verifiable.bench.prove.results import Results
 from verifiable.model.synthetic import LADDER
 
 MB, GB = 10**6, 10**9

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from verifiable.bench.subjects import Size
+from verifiable.bench.machine import Machine
+from verifiable.bench.prove.subjects import Size
 from verifiable.encoding import json as strict
 from verifiable.encoding.record import Record
 
@@ -30,24 +31,6 @@ SECONDS = ("compile", "witness", "prove", "total", "verify", "command")
 BYTES = ("memory-compile", "memory-prove", "memory-verify", "proving-key", "verifier", "proof")
 MAX_SIZE = 1 << 24
 _MAX_ENTRIES = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """Where and when; ``memory`` in bytes, ``date`` as YYYY-MM-DD."""
-
-    processor: str
-    cores: int
-    memory: int
-    system: str
-    python: str
-    packages: Mapping[str, str]
-    date: str
-
-    def __str__(self) -> str:
-        packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
-        memory = f"{self.memory / 1e9:.0f} GB"
-        return f"{self.processor}, {self.cores} cores, {memory}; {self.system}; python {self.python}; {packages}; {self.date}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +86,7 @@ class Results:
         """Raises MalformedError."""
         root = Record(strict.parse(data, what="benchmark", max_size=MAX_SIZE), "benchmark")
         root.constant("format", FORMAT)
-        machine = _machine(root.record("machine"))
+        machine = Machine.read(root.record("machine"))
         measurements = tuple(_measurement(entry) for entry in root.records("measurements", maximum=_MAX_ENTRIES))
         root.done()
         return cls(machine=machine, measurements=measurements)
@@ -115,18 +98,6 @@ def _document(m: Measurement) -> dict[str, Any]:
         "multiplyAdds": m.size.multiply_adds, "status": m.status, "reason": m.reason,
         "seconds": {name: list(values) for name, values in m.seconds.items()}, "bytes": dict(m.bytes),
     }  # fmt: skip
-
-
-def _machine(record: Record) -> Machine:
-    packages = record.record("packages")
-    found = Machine(
-        processor=record.text("processor"), cores=record.integer("cores"), memory=record.integer("memory"),
-        system=record.text("system"), python=record.text("python"), date=record.text("date"),
-        packages={name: packages.text(name) for name in packages.names()},
-    )  # fmt: skip
-    packages.done()
-    record.done()
-    return found
 
 
 def _measurement(record: Record) -> Measurement:
@@ -147,4 +118,4 @@ def _measurement(record: Record) -> Measurement:
     return found
 
 
-__all__ = ["BYTES", "FORMAT", "SECONDS", "Machine", "Measurement", "Results"]
+__all__ = ["BYTES", "FORMAT", "SECONDS", "Measurement", "Results"]

@@ -7,27 +7,22 @@ is kept in a cache folder of the benchmark's own, with its own development setup
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
 import os
 import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from verifiable import paths
-from verifiable.bench import STOCK, SYSTEMS, child
-from verifiable.bench.child import Ended, Over
-from verifiable.bench.results import Measurement
-from verifiable.bench.steps import STEPS, Job, repeat, timed
-from verifiable.bench.subjects import TINY, Size, Subject, find
-from verifiable.errors import ConflictError, Error, FatalStateError
+from verifiable.bench import child, step, workplace
+from verifiable.bench.child import Over
+from verifiable.bench.prove import STOCK, SYSTEMS
+from verifiable.bench.prove.results import Measurement
+from verifiable.bench.prove.steps import STEPS, Job
+from verifiable.bench.prove.subjects import TINY, Size, Subject, find
+from verifiable.bench.step import Failed
+from verifiable.bench.timing import repeat, timed
+from verifiable.errors import Error
 from verifiable.zk.system import Limits, Progress, no_progress
 
 #: What ezkl takes per multiply-add, at the low end of MLPs and LeNet-5 on two cores: good enough to skip what is hopeless.
@@ -35,7 +30,6 @@ EZKL_BYTES, EZKL_SECONDS = 5000, 5e-5
 #: Multiply-adds above which ezkl is measured only when it is asked for.
 CHEAP = 150_000
 _NO_SIZE = Size(parameters=0, activations=0, multiply_adds=0)
-_STARVED = ("emory allocation", "MemoryError", "Cannot allocate memory", "std::bad_alloc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +47,14 @@ class Options:
     command: tuple[str, ...] = ()
 
 
-class _Failed(Exception):  # noqa: N818 - becomes a Measurement
-    """A step went wrong for another reason."""
-
-
 def measure(names: Sequence[str], options: Options, *, progress: Progress = no_progress) -> Iterator[Measurement]:
     """One Measurement per model and system, as they come. Raises ConflictError while another benchmark runs here."""
-    cache = paths.cache_directory() / "bench"
-    with _alone(cache):
+    cache = workplace.cache_directory()
+    with workplace.alone(cache):
         if "sumcheck" in (options.systems or SYSTEMS):
             _warm_up(cache, options, progress)
         for name in names:
-            with _folder(cache) as folder:
+            with workplace.folder(cache) as folder:
                 yield from _subject(name, folder, cache, options, progress)
 
 
@@ -78,14 +68,14 @@ def _subject(name: str, folder: Path, cache: Path, options: Options, progress: P
             yield Measurement(model=name, system=system, size=_NO_SIZE, status="failed", reason=str(error))
         return
     for system in systems:
-        with _folder(cache) as own:
+        with workplace.folder(cache) as own:
             yield _Measuring(subject, system, options, folder=own, cache=cache, progress=progress).result()
 
 
 def _warm_up(cache: Path, options: Options, progress: Progress) -> None:
     """Prove something tiny: the first proof on a machine compiles loops for a minute, and that is nobody's figure."""
     progress("warming up", None)
-    with _folder(cache) as folder, _folder(cache) as own:
+    with workplace.folder(cache) as folder, workplace.folder(cache) as own:
         subject = find(TINY, folder)
         tiny = replace(options, systems=("sumcheck",), runs=1, limits=Limits(), command=())
         _Measuring(subject, "sumcheck", tiny, folder=own, cache=cache, progress=no_progress).result()
@@ -112,7 +102,7 @@ class _Measuring:
                 reason = self._run()
             except Over as over:
                 status, reason = "skipped", str(over)
-            except _Failed as failure:
+            except Failed as failure:
                 status, reason = "failed", str(failure)
         return Measurement(
             model=self._subject.name, system=self._system, size=self._subject.size, status=status, reason=reason,
@@ -120,12 +110,12 @@ class _Measuring:
         )  # fmt: skip
 
     def _run(self) -> str:
-        """What could not be measured besides, if anything. Raises Over, _Failed."""
+        """What could not be measured besides, if anything. Raises Over, Failed."""
         self._foresee()
         try:
-            for step in STEPS:
-                self._progress(f"{self._subject.name}, {self._system}: {step}", None)
-                self._step(step)
+            for name in STEPS:
+                self._progress(f"{self._subject.name}, {self._system}: {name}", None)
+                self._step(name)
             return self._time_command() if self._options.command and self._system != STOCK else ""
         finally:
             shutil.rmtree(self._cache / "blobs", ignore_errors=True)  # proving keys, of gigabytes
@@ -143,26 +133,27 @@ class _Measuring:
         if limits.seconds is not None and work * EZKL_SECONDS > limits.seconds:
             raise Over(f"would take {work * EZKL_SECONDS:.3g} s or more, limit {limits.seconds:g} s")
 
-    def _step(self, step: str) -> None:
-        subject, answer = self._subject, self._folder / f"{step}.json"
+    def _step(self, name: str) -> None:
+        subject, limits = self._subject, self._options.limits
         job = Job(
-            step=step, system=self._system, model=subject.model.absolute(), calibration=subject.calibration,
+            step=name, system=self._system, model=subject.model.absolute(), calibration=subject.calibration,
             sample=subject.sample, folder=self._folder, max_error=subject.max_error, runs=self._options.runs,
-            memory=self._options.limits.memory,
+            memory=limits.memory,
         )  # fmt: skip
-        command = [sys.executable, "-P", "-m", "verifiable.bench.worker", str(answer)]
-        ended = self._started(command, step, json.dumps(job.to_json()))
-        found = json.loads(answer.read_text()) if answer.exists() else _death(ended)
-        if found.get("error") == "memory":
-            raise Over(f"{step}: {found['message']} ({self._limit()})")
-        if "error" in found:
-            raise _Failed(f"{step}: {found['message']}")
+        found = step.do(
+            "prove", job.to_json(), self._folder / f"{name}.json",
+            environment=self._environment, deadline=self._deadline, memory=limits.memory,
+        )  # fmt: skip
         self._seconds |= {name: tuple(values) for name, values in found["seconds"].items()}
         self._bytes |= found["bytes"]
 
     def _limit(self) -> str:
         memory = self._options.limits.memory
         return "no limit set" if memory is None else f"limit {memory / 1e9:.3g} GB"
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "VERIFIABLE_CACHE": str(self._cache), "VERIFIABLE_DATA": str(self._folder / "data")}
 
     def _time_command(self) -> str:
         """A limit that is only hit here takes nothing from what was measured before; the reason is returned."""
@@ -177,50 +168,14 @@ class _Measuring:
         """``prove`` as a user starts it, with compiled loops and keys cached."""
         target = self._folder / "command.json"
         circuit = self._folder / "circuit"
-        arguments = ["prove", str(circuit), str(self._subject.sample), "-o", str(target)]
-        ended = self._started([*self._options.command, *arguments], "the command", "")
-        if ended.code:
-            raise _Failed(f"the command: {ended.last_line}")
-
-    def _started(self, command: Sequence[str], step: str, given: str) -> Ended:
-        environment = {**os.environ, "VERIFIABLE_CACHE": str(self._cache), "VERIFIABLE_DATA": str(self._folder / "data")}
-        limits = self._options.limits
+        command = [*self._options.command, "prove", str(circuit), str(self._subject.sample), "-o", str(target)]
+        memory = self._options.limits.memory
         try:
-            return child.run(command, given=given, environment=environment, deadline=self._deadline, memory=limits.memory)
+            ended = child.run(command, given="", environment=self._environment, deadline=self._deadline, memory=memory)
         except Over as over:
-            raise Over(f"{step}: {over}") from None
-
-
-def _death(ended: Ended) -> dict[str, Any]:
-    """What to make of a process that left no answer."""
-    how = f"signal {-ended.code}" if ended.code < 0 else f"exit code {ended.code}"
-    if ended.code == -signal.SIGKILL or any(words in ended.said for words in _STARVED):
-        return {"error": "memory", "message": f"out of memory, {how}"}
-    return {"error": "failed", "message": f"died with {how}: {ended.last_line}"}
-
-
-@contextlib.contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """One benchmark at a time: two would measure each other."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(cache / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise FatalStateError(f"benchmark: cannot use {cache}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ConflictError("another benchmark is running on this machine", hint="wait for it: each slows the other") from None
-    finally:
-        os.close(lock)
-
-
-@contextlib.contextmanager
-def _folder(cache: Path) -> Iterator[Path]:
-    """A folder for one piece of work, on the cache's disk: keys take gigabytes, and ``/tmp`` is memory on many machines."""
-    with tempfile.TemporaryDirectory(dir=cache, prefix="run-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+            raise Over(f"the command: {over}") from None
+        if ended.code:
+            raise Failed(f"the command: {ended.last_line}")
 
 
 __all__ = ["CHEAP", "Options", "measure"]

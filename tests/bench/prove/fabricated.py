@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from verifiable.bench.results import Machine, Measurement, Results
-from verifiable.bench.subjects import Size
+from verifiable.bench.machine import Machine
+from verifiable.bench.prove.results import Measurement, Results
+from verifiable.bench.prove.subjects import Size
 
 MACHINE = Machine(
     processor="Some <fast> & cheap processor", cores=2, memory=24 * 10**9, system="Linux 6", python="3.11.7",

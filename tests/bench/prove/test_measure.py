@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from verifiable.bench import STOCK, SYSTEMS, child, measure, steps
-from verifiable.bench.measure import Options
-from verifiable.bench.steps import Job
-from verifiable.bench.subjects import find, noise
+from verifiable.bench import child, timing
+from verifiable.bench.prove import STOCK, SYSTEMS, measure, steps
+from verifiable.bench.prove.measure import Options
+from verifiable.bench.prove.steps import Job
+from verifiable.bench.prove.subjects import find, noise
+from verifiable.bench.step import death
 from verifiable.errors import MalformedError, UnsupportedError
 from verifiable.model.onnx_file import Model
 from verifiable.model.synthetic import TINY, Net, network
@@ -33,7 +35,7 @@ def _job(tmp_path: Path, **changes: object) -> Job:
 
 
 def _work(job: Job, answer: Path) -> dict[str, object]:
-    command = [sys.executable, "-m", "verifiable.bench.worker", str(answer)]
+    command = [sys.executable, "-m", "verifiable.bench.worker", "prove", str(answer)]
     subprocess.run(command, input=json.dumps(job.to_json()), text=True, check=True, capture_output=True)
     return dict(json.loads(answer.read_text()))
 
@@ -95,24 +97,24 @@ def test_input_and_standard_error_of_any_size_get_through() -> None:
     ],
 )
 def test_a_death_without_an_answer(code: int, said: str, kind: str) -> None:
-    assert measure._death(child.Ended(code, said))["error"] == kind
+    assert death(child.Ended(code, said))["error"] == kind
 
 
 def test_runs_follow_a_warm_up_that_is_dropped() -> None:
     calls = iter(range(100))
-    assert steps.repeat(lambda: next(calls), 3) == [1, 2, 3]
+    assert timing.repeat(lambda: next(calls), 3) == [1, 2, 3]
 
 
 def test_a_slow_first_run_counts_and_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "SLOW", 0.01)
+    monkeypatch.setattr(timing, "SLOW", 0.01)
     calls = iter(range(100))
-    assert steps.repeat(lambda: time.sleep(0.02) or next(calls), 3) == [0]
+    assert timing.repeat(lambda: time.sleep(0.02) or next(calls), 3) == [0]
 
 
 def test_runs_stop_when_the_budget_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "BUDGET", 0.03)
+    monkeypatch.setattr(timing, "BUDGET", 0.03)
     calls = iter(range(100))
-    assert 1 <= len(steps.repeat(lambda: time.sleep(0.01) or next(calls), 50)) < 10
+    assert 1 <= len(timing.repeat(lambda: time.sleep(0.01) or next(calls), 50)) < 10
 
 
 def test_making_a_setup_is_not_counted() -> None:

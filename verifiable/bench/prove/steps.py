@@ -8,13 +8,14 @@ is made once per machine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from verifiable.bench import STOCK
+from verifiable.bench.prove import STOCK
+from verifiable.bench.timing import repeat, timed
 from verifiable.errors import FatalStateError
 from verifiable.zk.system import Limits
 
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from verifiable.proving import ProvedReceipt
     from verifiable.zk.ezkl.stock import Stock
 
-T = TypeVar("T")
 STEPS = ("compile", "prove", "verify")
-#: A first run of so many seconds is no warm-up: it counts, and is the only one. All runs together stop after the second number.
-SLOW, BUDGET = 20.0, 60.0
 #: Calibration samples for ezkl's own calibration, which runs every one of them through many circuits.
 STOCK_SAMPLES = 20
 #: Where the data is noise, of the range of the float outputs: coarse, so that it is not precision that costs.
@@ -83,25 +81,6 @@ def run(job: Job) -> Found:
     """Do the step. Raises Error, and whatever ezkl's stock calibration may raise."""
     steps = _STOCK_STEPS if job.system == STOCK else _OUR_STEPS
     return steps[job.step](job)
-
-
-def repeat(call: Callable[[], T], runs: int) -> list[T]:
-    """The results of a warm-up (dropped unless it is slow) and ``runs`` more, or of as many as fit the budget."""
-    started = time.monotonic()
-    first = call()
-    if time.monotonic() - started > SLOW:
-        return [first]
-    found = [call()]
-    while len(found) < runs and time.monotonic() - started < BUDGET:
-        found.append(call())
-    return found
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    started = time.monotonic()
-    call()
-    return time.monotonic() - started
 
 
 class _Clock:
@@ -262,4 +241,4 @@ def _setup(job: Job, logrows: int) -> Path:
 _OUR_STEPS = {"compile": _compile, "prove": _prove, "verify": _verify}
 _STOCK_STEPS = {"compile": _stock_compile, "prove": _stock_prove, "verify": _stock_verify}
 
-__all__ = ["STEPS", "Found", "Job", "repeat", "run", "timed"]
+__all__ = ["STEPS", "Found", "Job", "run"]
