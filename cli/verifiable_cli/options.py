@@ -97,6 +97,34 @@ def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--memory", type=Size(), help="Memory limit of the proving process, e.g. 8GB.")(function)
 
 
+def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a receipt is judged by, in every command that verifies one; ``verifying.question`` reads them."""
+    for option in reversed((
+        click.option(
+            "--circuit", "circuits", multiple=True, metavar="DIR|ID",
+            help="The circuit you expect: its id or its folder. Repeatable.",
+        ),
+        click.option(
+            "--trust", type=PATH, help="A trust root (TOML): keys, circuits, setups and logs that you trust, with their validity."
+        ),
+        click.option("--policy", type=PATH, help="A policy (TOML) to hold instead of the default one."),
+        click.option(
+            "--input", "input_file", type=PATH, help="The inputs you expect; needed when the receipt has only their digests."
+        ),
+        click.option("--output", "output_file", type=PATH, help="The outputs you expect: exact integers."),
+        click.option("--model", type=PATH, help="The ONNX file: re-derive the circuit and run it again, besides the proof."),
+        dim_option,
+        click.option("--nonce", type=HexBytes(), help="The challenge that the claim must carry."),
+        click.option(
+            "--key-event", "key_events", multiple=True, type=PATH, metavar="FILE",
+            help="A settled key event (add, retire, revoke) to judge keys by. Repeatable.",
+        ),
+        click.option("--allow-dev-srs", is_flag=True, help="Accept a development setup; whoever made it can forge proofs."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
 def visibility(system: str, inputs: str, outputs: str, weights: str | None) -> Visibility:
     """What :func:`visibility_options` read."""
     from verifiable.compiling import default_visibility

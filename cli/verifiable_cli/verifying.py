@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from verifiable.checklist import Check
     from verifiable.trust import TrustRoot
     from verifiable.verify.verified import Settled, Verified, VerifiedTensor
+    from verifiable.verify.verifier import Verifier
     from verifiable.zk.circuit import Circuit, VerifierCircuit
     from verifiable.zk.system import ModelProgram
 
@@ -38,6 +40,8 @@ class Question:
 
     def answer(self, now: datetime) -> Verified:
         """Judge. Raises Error, with ``checks`` once judging has begun."""
+        from verifiable.verify.policy import parse_policy
+
         rules = None if self.policy is None else parse_policy(self.policy)
         return self.verifier.verify(self.receipt, now=now, policy=rules, **self.others)
 

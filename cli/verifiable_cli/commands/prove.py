@@ -4,26 +4,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 import verifiable
-from verifiable import files, paths
-from verifiable_cli import options, output
-
-if TYPE_CHECKING:
-    from verifiable.keys.signer import Signer
+from verifiable import files
+from verifiable_cli import options, output, signing
 
 
 @click.command()
 @click.argument("circuit", type=options.PATH)
 @click.argument("input", type=options.PATH)
 @click.option("-o", "--output", "target", type=options.PATH, required=True, help="The receipt to write.")
-@click.option(
-    "--key", metavar="URI", help="The signing key: a PEM file, or a securesystemslib URI (HSM, cloud KMS). Default: your own key."
-)
-@click.option("--public-key", type=options.PATH, help="PEM of the public key, for keys that are not files.")
+@signing.signer_options
 @click.option("--nonce", type=options.HexBytes(), help="The verifier's challenge, copied into the signed claim.")
 @click.option("--node", help="A name for this machine, copied into the signed claim.")
 @click.option("--request-id", help="An id for this request, copied into the signed claim.")
@@ -64,7 +57,7 @@ def command(
       verifiable prove circuit input.json -o receipt.json --evidence rerun
     """
     files.require_writable(target, what="receipt")
-    signer = _signer(key, public_key)
+    signer = signing.signer(key, public_key)
     with output.progress() as progress:
         proved = verifiable.prove(
             circuit, input, signer=signer, nonce=nonce, node=node, request_id=request_id, embed_circuit=embed,
@@ -88,14 +81,3 @@ def command(
     made = f"proof of {output.size(proved.proof_size)}" if evidence == "zk" else "no proof: whoever has the model runs it again"
     output.say(f"{made}, receipt of {output.size(len(data))}; {phases}")
     output.result(str(target))
-
-
-def _signer(uri: str | None, public_key: Path | None) -> Signer:
-    from verifiable.keys.signer import default_signer, load_signer
-
-    if uri is not None:
-        return load_signer(uri, public_key=public_key)
-    signer, created = default_signer(paths.data_directory())
-    if created:
-        output.say(f"made a signing key for you: {paths.data_directory() / 'keys' / 'default.pem'} (`verifiable keys show`)")
-    return signer
