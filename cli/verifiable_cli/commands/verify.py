@@ -20,9 +20,7 @@ from verifiable_cli import options, output
 @click.option("--values", is_flag=True, help="With --json: print large tensors in full, not only their digests.")
 @options.json_option
 @click.pass_context
-def command(
-    ctx: click.Context, receipt: Path, at: str | None, values: bool, as_json: bool, **asked: Any
-) -> None:  # fmt: skip
+def command(ctx: click.Context, /, receipt: Path, at: str | None, values: bool, as_json: bool, **asked: Any) -> None:
     """Check RECEIPT offline, and print what was established, check by check.
 
     Name the circuit that you expect with --circuit (its id is enough: the receipt carries the rest) or with --trust. With
