@@ -24,7 +24,7 @@ class Check:
 
 
 class Checklist:
-    """The checks of these ``names`` as they are done, in order. A failing one ends the list, and it travels on the error (``.checks``)."""
+    """The checks of these ``names`` as they are done, in order. A failing one ends the list, and the error carries it."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
