@@ -42,6 +42,7 @@ def test_the_trust_root_and_policy_examples(checkout: Path) -> None:
     trust = TrustRoot.parse(trust_text.encode())
     assert [len(entries) for entries in (trust.keys, trust.circuits, trust.setups, trust.logs)] == [1, 1, 1, 1]
     assert trust.logs[0].administrator == trust.keys[0].public_key
+    assert [(each.name, each.digest) for each in trust.verifiers] == [("full node one", trust.keys[0].digest)]
     assert [witness.name for witness in trust.logs[0].policy.witnesses] == ["one", "two"]
     policy = parse_policy(policy_text.encode())
     assert isinstance(policy, AllOf)
@@ -64,7 +65,8 @@ def test_every_documented_demand_is_known(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "field"), [("keys", "public-key"), ("circuits", "id"), ("setups", "fingerprint"), ("logs", "vkey")]
+    ("table", "field"),
+    [("keys", "public-key"), ("circuits", "id"), ("setups", "fingerprint"), ("logs", "vkey"), ("verifiers", "public-key")],
 )
 def test_the_documented_fields_are_required(table: str, field: str) -> None:
     with pytest.raises(MalformedError, match=f"'{field}' is missing"):

@@ -1,32 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trust root: what a verifier believes before it reads a receipt (docs/formats/trust.md).
 
-A TOML file that a person writes: signing keys, circuits, setups and logs, each with a name and the time it is good for. It is
-strict the way signed documents are: an unknown or misspelled setting is refused, since one that was silently ignored
-could be the one that was meant to forbid something.
+A TOML file that a person writes: signing keys, circuits, setups, logs and verifiers, each with a name and the time it is good
+for. It is strict the way signed documents are: an unknown or misspelled setting is refused, since one that was silently
+ignored could be the one that was meant to forbid something.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from verifiable.digest import Digest
 from verifiable.encoding.record import Record
+from verifiable.encoding.toml import MAX_SIZE, read_toml
 from verifiable.errors import MalformedError
 from verifiable.keys.public import fingerprint, parse_public_key_pem
 from verifiable.ledger.note import ED25519, NoteKey
 from verifiable.ledger.policy import Policy
 from verifiable.ledger.sigstore import log_id
 
-MAX_SIZE = 1 << 18
 _MAX_ENTRIES = 4096
-_MAX_DOTS = 64
-_QUOTED = re.compile(rb"\"[^\"\n]*\"|'[^'\n]*'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +90,13 @@ class TrustedLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRoot:
-    """What is believed. ``setups`` are accepted besides the known ceremonies."""
+    """What is believed. ``setups`` are accepted besides the known ceremonies; ``keys`` sign receipts, ``verifiers`` verdicts."""
 
     keys: tuple[TrustedKey, ...] = ()
     circuits: tuple[Trusted, ...] = ()
     setups: tuple[Trusted, ...] = ()
     logs: tuple[TrustedLog, ...] = ()
+    verifiers: tuple[TrustedKey, ...] = ()
 
     @classmethod
     def pin(cls, *ids: Digest | str) -> TrustRoot:
@@ -126,6 +123,7 @@ class TrustRoot:
             circuits=_entries(root, "circuits", lambda r: _trusted(r, "id")),
             setups=_entries(root, "setups", lambda r: _trusted(r, "fingerprint")),
             logs=_entries(root, "logs", _log),
+            verifiers=_entries(root, "verifiers", _key),
         )
         root.done()
         if len({log.origin for log in trust.logs}) != len(trust.logs):
@@ -192,20 +190,3 @@ def _moment(record: Record, field: str) -> datetime:
         return value.astimezone(UTC)
     except OverflowError as error:
         raise MalformedError(f"{record.where}.{field}: out of range") from error
-
-
-def read_toml(data: bytes, *, what: str) -> dict[str, Any]:
-    """A TOML document that a person wrote; ``what`` names it in errors. Raises MalformedError."""
-    if len(data) > MAX_SIZE:
-        raise MalformedError(f"{what}: {len(data):,} bytes is more than the {MAX_SIZE:,} allowed")
-    # tomllib walks a dotted key from the root for each of its parts: 130,000 dots are an hour, and ours have two.
-    if any(line.count(b".") > _MAX_DOTS for line in _QUOTED.sub(b"", data).splitlines()):
-        raise MalformedError(f"{what}: a line with more than {_MAX_DOTS} dots outside quotes")
-    try:
-        return tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise MalformedError(f"{what}: not UTF-8 at byte {error.start}") from error
-    except RecursionError as error:
-        raise MalformedError(f"{what}: nested too deeply") from error
-    except (ValueError, OverflowError) as error:
-        raise MalformedError(f"{what}: not TOML: {str(error)[:200]}") from error

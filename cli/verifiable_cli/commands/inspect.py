@@ -111,7 +111,7 @@ def _trust(data: bytes) -> Any:
         raise MalformedError("not a trust root")
     entries = {
         kind: [{"name": entry.name, "digest": entry.digest.hex, **_validity(entry)} for entry in getattr(root, kind)]
-        for kind in ("keys", "circuits", "setups")
+        for kind in ("keys", "circuits", "setups", "verifiers")
     }
     logs = [{"name": log.name, "vkey": log.key.encode(), "quorum": log.policy.quorum, **_validity(log)} for log in root.logs]
     return {**entries, "logs": logs}
