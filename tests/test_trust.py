@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from tests.fakes.log import FakeLog, cosigner
 from tests.fakes.receipts import node_key
 from verifiable.digest import Digest
+from verifiable.encoding.toml import MAX_SIZE
 from verifiable.errors import Error, MalformedError, UnsupportedError
 from verifiable.keys.public import public_key_pem
-from verifiable.trust import MAX_SIZE, Trusted, TrustRoot, Validity
+from verifiable.trust import Trusted, TrustRoot, Validity
 
 PEM = public_key_pem(node_key().public_key)
 ID = "ab" * 32

@@ -63,12 +63,12 @@ def question(
     """Read everything that ``options.judging_options`` names. Raises Error."""
     import verifiable
     from verifiable import receipt as _receipt
-    from verifiable import trust as _trust
+    from verifiable.encoding import toml
 
     axes, root = options.dims(dims), verifiable.TrustRoot()
     if trust is not None:
-        root = verifiable.TrustRoot.parse(files.read(trust, what="trust root", max_size=_trust.MAX_SIZE))
-    rules = None if policy is None else files.read(policy, what="policy", max_size=_trust.MAX_SIZE)
+        root = verifiable.TrustRoot.parse(files.read(trust, what="trust root", max_size=toml.MAX_SIZE))
+    rules = None if policy is None else files.read(policy, what="policy", max_size=toml.MAX_SIZE)
     events = [files.read(path, what="key event", max_size=MAX_EVENT_SIZE) for path in key_events]
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)

@@ -10,13 +10,16 @@ from __future__ import annotations
 import base64 as _base64
 import binascii
 import math
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from verifiable.digest import Digest
 from verifiable.errors import MalformedError
 
 _MAX_TEXT = 4096
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 
 
 class Record:
@@ -163,6 +166,21 @@ def parse_time(text: str, where: str) -> datetime:
     if spelled != text:
         raise MalformedError(f"{where}: not a UTC time like 2026-01-02T03:04:05Z: {text[:40]!r}")
     return moment
+
+
+def parse_duration(text: str, where: str) -> timedelta:
+    """``90s``, ``15m``, ``24h``, ``7d``. Raises MalformedError."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise MalformedError(f"{where}: not a duration: {text[:40]!r}", hint="write it like 90s, 15m, 24h or 7d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def format_duration(duration: timedelta) -> str:
+    """The inverse of :func:`parse_duration`, in the largest unit of which it is a multiple."""
+    seconds = int(duration.total_seconds())
+    unit = next(unit for unit, size in _UNITS.items() if seconds % size == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 def _kind(value: Any) -> str:

@@ -9,20 +9,17 @@ it (:func:`require_grounds`), and the verifier asks again afterwards (:func:`jud
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from verifiable.digest import Digest
-from verifiable.encoding.record import Record, format_time
+from verifiable.encoding.record import Record, format_time, parse_duration
+from verifiable.encoding.toml import read_toml
 from verifiable.errors import MalformedError, PolicyError, StaleError, VerificationError
-from verifiable.trust import read_toml
 from verifiable.verify.verified import Verified
 
 _MAX_DEPTH = 8
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,10 +241,7 @@ def _demand(record: Record, name: str) -> Policy:
     if name == "logged-in":
         return LoggedIn(origin=record.text(name, max_length=255))
     if name == "fresher-than":
-        match = _DURATION.fullmatch(text := record.text(name, max_length=16))
-        if match is None:
-            raise MalformedError(f"{record.where}.{name}: not a duration: {text!r}", hint="write it like 90s, 15m, 24h or 7d")
-        return FresherThan(age=timedelta(seconds=int(match[1]) * _UNITS[match[2]]))
+        return FresherThan(age=parse_duration(record.text(name, max_length=16), f"{record.where}.{name}"))
     raise MalformedError(
         f"{record.where}: unknown demand {name[:80]!r}",
         hint="known: proved, proved-by, rerun, signed-by, fresher-than, logged, logged-in, all-of, any-of",
