@@ -43,6 +43,10 @@ WALLS = {
     "numba": ("verifiable/zk/sumcheck/", "verifiable/model/"),
     "llvmlite": ("verifiable/zk/sumcheck/",),
     "py_ecc": ("verifiable/zk/srs/",),
+    "dcap_qvl": ("verifiable/tee/dcap/",),
+    "cbor2": ("verifiable/tee/nitro/",),
+    "lxml": ("verifiable/tee/nvidia/",),
+    "signxml": ("verifiable/tee/nvidia/",),
     "socket": NETWORK,
     "socketserver": NETWORK,
     "urllib.request": NETWORK,
@@ -50,7 +54,7 @@ WALLS = {
     "http.server": NETWORK,
 }
 # Inside the library nothing prints and nothing exits.
-HEAVY = ("ezkl", "onnx", "onnxruntime", "onnxslim", "click", "numba", "numpy", "py_ecc", "cryptography", "securesystemslib")
+HEAVY = ("ezkl", "onnx", "onnxruntime", "onnxslim", "click", "numba", "numpy", "py_ecc", "cryptography", "securesystemslib", "dcap_qvl", "cbor2", "lxml", "signxml")
 
 
 def _sources(root: Path) -> Iterator[Path]:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which module reads which kind of evidence. Each is loaded when its kind is asked for: some bring native code along."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from verifiable.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from verifiable.tee.evidence import Evidence
+
+#: kind -> module with a function ``parse(data, *, kind) -> Evidence``.
+_HOMES = {
+    "tdx": "verifiable.tee.dcap",
+    "sgx": "verifiable.tee.dcap",
+    "nitro": "verifiable.tee.nitro",
+    "snp": "verifiable.tee.snp",
+    "nvidia": "verifiable.tee.nvidia",
+    "software": "verifiable.tee.software",
+}
+
+
+def parse(kind: str, data: bytes) -> Evidence:
+    """``data`` as evidence of this kind. Raises MalformedError, UnsupportedError for an unknown kind."""
+    if kind not in _HOMES:
+        raise UnsupportedError(f"evidence of kind {kind[:40]!r} is not known here", hint=f"known: {', '.join(_HOMES)}")
+    evidence: Evidence = importlib.import_module(_HOMES[kind]).parse(data, kind=kind)
+    return evidence
+
+
+__all__ = ["parse"]
