@@ -2,19 +2,21 @@
 """From a signed statement and a log that holds it to the files that prove it to others (docs/formats/settled.md).
 
 Receipts, key events and verdicts alike. Nothing leaves here that was not checked first: the leaf in the log is this
-statement's, by the key that the statement names.
+statement's, by the key that the statement names. Key events begin here too; verdicts begin in ``verifiable.verify.verdicts``.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from verifiable.errors import BindingError, TrustError
+from verifiable.errors import BindingError, Error, TrustError
+from verifiable.keys.signer import Signer
 from verifiable.ledger.client import LogClient
 from verifiable.ledger.cose import CoseReceipt
 from verifiable.ledger.entry import Entry
 from verifiable.ledger.note import NoteKey, NoteSigner
 from verifiable.ledger.sigstore import Bundle, LogEntry, log_id
+from verifiable.ledger.statements import KeyEvent
 from verifiable.ledger.tlogproof import TlogProof
 from verifiable.merkle.hashing import leaf_hash
 from verifiable.receipt import Receipt
@@ -48,6 +50,34 @@ def leaf_of(statement: Receipt | Bundle, public_key: bytes | None = None) -> byt
         raise TrustError("the statement does not carry the key that signed it", hint="give its PEM file: --public-key FILE")
     bundle_of(statement).verify(key)
     return bundle_of(statement).entry(key).encode()
+
+
+def sign_event(event: KeyEvent, administrator: Signer) -> Bundle:
+    """The event signed, in no log yet. Raises MalformedError for one that nobody could read back, and what signing raises."""
+    payload = event.encode()
+    KeyEvent.parse(payload)
+    return Bundle.sign(payload, administrator)
+
+
+def require_effect(statement: Receipt | Bundle, origin: str, size: int) -> None:
+    """Return unless ``statement`` is a key event that counts for nothing in the log of ``origin`` when appended at ``size``.
+
+    What is in a log stays there, so an administrator learns it before. Raises BindingError.
+    """
+    try:
+        event = KeyEvent.parse(bundle_of(statement).payload)
+    except Error:
+        return  # another statement, which counts wherever it is
+    if event.log != origin:
+        raise BindingError(
+            f"key event about {event.name!r}: it is about the log {event.log!r}, and counts for nothing in {origin!r}",
+            hint="sign one for this log: `verifiable log key-event --origin`",
+        )
+    if event.position is not None and event.position > size:
+        raise BindingError(
+            f"key event about {event.name!r}: revokes from {event.position} on, and would itself be entry {size}",
+            hint="a revocation reaches back, at most to its own place: --position",
+        )
 
 
 def index_of(statement: Receipt | Bundle, key: NoteKey) -> int:

@@ -87,6 +87,14 @@ def test_a_verdict_says_something() -> None:
             Verdict.about(ENTRY, verifier="x:", properties=properties, created_on=WHEN)
 
 
+@pytest.mark.parametrize("verifier", ["", "full.example", "https://full example", "x:" + "y" * 1024, "x:\n"])
+def test_a_verifier_is_a_uri(verifier: str) -> None:
+    with pytest.raises(MalformedError, match="no URI"):
+        Verdict.about(ENTRY, verifier=verifier, properties=("A",), created_on=WHEN)
+    with pytest.raises(MalformedError):
+        Verdict.parse(_with(VERDICT.encode(), lambda d: d["predicate"]["verifier"].update(id=verifier)))
+
+
 def _with(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
     document = json.loads(data)
     change(document)

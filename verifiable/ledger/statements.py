@@ -7,6 +7,7 @@ and not by its date: a date is what somebody writes, a place is what the log gav
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,7 @@ MAX_SIZE = 1 << 16
 ACTIONS = ("add", "retire", "revoke")
 _KEY_SIZE = 1024
 _MAX_LIST = 256
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{0,1023}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,10 @@ class Verdict:
     def __post_init__(self) -> None:
         if not self.properties or len(set(self.properties)) != len(self.properties):
             raise MalformedError("verdict: needs at least one property, and each once")
+        if not _URI.fullmatch(self.verifier):
+            raise MalformedError(
+                f"verdict: the verifier is no URI: {self.verifier[:80]!r}", hint="like https://full.example/v1, or urn:..."
+            )
 
     @classmethod
     def about(cls, entry: Entry, **fields: Any) -> Verdict:
