@@ -31,6 +31,7 @@ NETWORK = (
     "verifiable/zk/srs/fetch.py",
     "verifiable/ledger/service.py",
     "verifiable/ledger/http.py",
+    "verifiable/ledger/deadline.py",
     "verifiable/ledger/witness_client.py",
 )
 # package -> the only places that may import it

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.ledger.parties import MemoryLog, cosigner
 from verifiable.errors import BindingError, InclusionError, MalformedError, NetworkError, SignatureError, StaleError, TrustError
 from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.client import LogClient, SplitViewError
@@ -20,6 +23,7 @@ from verifiable.ledger.directory import LogDirectory
 from verifiable.ledger.http import HttpSource
 from verifiable.ledger.storage import DirectoryStorage, Source
 from verifiable.ledger.watch import Watch
+from verifiable.ledger.witness_client import cosign
 
 ENTRIES = [b"entry %d" % i for i in range(600)]
 
@@ -145,11 +149,64 @@ def test_servers_that_misbehave(respond: Any, error: type[Exception], words: str
         HttpSource(serve(handler=_handler(respond))).read("checkpoint", max_size=100)
 
 
-def test_a_server_that_drips_meets_the_deadline(serve: Serve) -> None:
-    ticks = iter(range(0, 10_000, 40))
-    source = HttpSource(serve(handler=_handler(_answer(200, b"x" * 90))), clock=lambda: float(next(ticks)), seconds=30)
-    with pytest.raises(NetworkError, match="too slow"):
-        source.read("checkpoint", max_size=100)
+def _drip(begin: bytes, again: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """A peer that is never silent and never done."""
+
+    def talk(peer: socket.socket, stop: threading.Event) -> None:
+        peer.sendall(begin)
+        while not stop.wait(0.02):
+            peer.sendall(again)
+
+    return talk
+
+
+@contextlib.contextmanager
+def _peer(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    stop = threading.Event()
+
+    def accept(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            talk(connection, stop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, args=(listener,))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stop.set()
+            thread.join()
+
+
+DRIPS = {
+    "a status line": ("http", _drip(b"", b"H")),
+    "headers": ("http", _drip(b"HTTP/1.1 200 OK\r\nX: ", b"x")),
+    "nothing but promises": ("http", _drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")),
+    "the size of a chunk": ("http", _drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x")),
+    "chunks": ("http", _drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")),
+    "a body": ("http", _drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x")),
+    "a body of no length": ("http", _drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")),
+    # A record of 16 kB that never comes to its end.
+    "a handshake": ("https", _drip(b"\x16\x03\x03\x40\x00", b"\x02")),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_server_that_drips_meets_the_deadline(what: str) -> None:
+    scheme, talk = DRIPS[what]
+    with _peer(talk) as address:
+        source = HttpSource(f"{scheme}://{address}", seconds=0.3)
+        with pytest.raises(NetworkError, match="too slow, not done in"):
+            source.read("checkpoint", max_size=10_000)
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_cosigner_that_drips_meets_the_deadline(what: str) -> None:
+    scheme, talk = DRIPS[what]
+    log = MemoryLog().add(3)
+    with _peer(talk) as address, pytest.raises(NetworkError, match="too slow, not done in"):
+        cosign(log.checkpoint(), cosigner(1).key, f"{scheme}://{address}", log.consistency, timeout=0.3)
 
 
 def test_no_server_and_no_url() -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
-import threading
 import urllib.parse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,6 +24,7 @@ from verifiable.errors import (
     SignatureError,
 )
 from verifiable.ledger.checkpoint import SignedCheckpoint, parse_decimal
+from verifiable.ledger.deadline import Deadline
 from verifiable.ledger.note import MAX_NOTE, NoteKey, NoteSignature, parse_signatures
 from verifiable.ledger.policy import Policy, PolicyWitness
 from verifiable.ledger.witnessing import ADD_CHECKPOINT, SIZE_TYPE, AddCheckpoint, checkpoint_path
@@ -141,38 +140,31 @@ def _exchange(url: str, data: bytes | None, timeout: float) -> tuple[int, str, b
 
     Raises NetworkError, also after ``timeout`` seconds in all, however busily the peer drips bytes.
     """
+    deadline = Deadline(timeout)
     try:
-        connection, path = _connection(url, timeout)
-        connection.connect()
-        deadline = threading.Timer(timeout, _cut, (connection.sock,))
-        deadline.start()
-        try:
+        connection, path = _connection(url, timeout, deadline)
+        with deadline, contextlib.closing(connection):
             kind = {"Content-Type": "text/plain; charset=utf-8"} if data is not None else {}
             connection.request("GET" if data is None else "POST", path, data, {"User-Agent": "verifiable", **kind})
             with connection.getresponse() as response:
                 body = response.read(MAX_NOTE + 1)
-        finally:
-            deadline.cancel()
-            connection.close()
+            if deadline.passed:  # a cut reads like the end of an answer whose length nobody has said
+                raise TimeoutError
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = _line(str(error).encode("utf-8", "replace")) or type(error).__name__
+        reason = f"too slow, not done in {timeout:.0f} s" if deadline.passed else reason
         raise NetworkError(f"cosigner: {url}: {reason}", hint="check the address and the network") from error
     if len(body) > MAX_NOTE:
         raise NetworkError(f"cosigner: {url}: it sends more than {MAX_NOTE:,} bytes")
     return response.status, response.headers.get("Content-Type", ""), body
 
 
-def _connection(url: str, timeout: float) -> tuple[http.client.HTTPConnection, str]:
+def _connection(url: str, timeout: float, deadline: Deadline) -> tuple[http.client.HTTPConnection, str]:
     parts = urllib.parse.urlsplit(url)
-    kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(parts.scheme)
-    if kind is None or not parts.hostname or parts.query or parts.fragment:
+    make = {"http": deadline.plain, "https": deadline.encrypted}.get(parts.scheme)
+    if make is None or not parts.hostname or parts.query or parts.fragment:
         raise NetworkError(f"cosigner: {url[:200]!r}: not an http or https address")
-    return kind(parts.hostname, parts.port, timeout=timeout), parts.path or "/"
-
-
-def _cut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+    return make(parts.hostname, parts.port, timeout=timeout), parts.path or "/"
 
 
 def _line(body: bytes) -> str:
