@@ -177,7 +177,7 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
     """``verify --json`` for a receipt that holds."""
     return {
         "verdict": "verified",
-        "checks": _checks_json(verified.checks),
+        "checks": checks_json(verified.checks),
         "claim": {
             "model": verified.model.hex if verified.model else None,
             "circuit": verified.circuit.id.hex,
@@ -187,7 +187,7 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
         },
         "evidence": list(verified.evidence),
         "floatErrors": dict(verified.float_errors),
-        "settled": [_settled_json(place) for place in verified.settled],
+        "settled": [settled_json(place) for place in verified.settled],
         "signatureOnly": verified.signature_only,
         "nonce": {
             "claimed": verified.claim.nonce.hex() if verified.claim.nonce else None,
@@ -202,7 +202,7 @@ def rejected_json(error: Error) -> dict[str, Any]:
     """``verify --json`` for one that does not, cannot be read, or cannot be judged."""
     return {
         "verdict": verdict(error),
-        "checks": _checks_json(getattr(error, "checks", ())),
+        "checks": checks_json(getattr(error, "checks", ())),
         "error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint},
     }
 
@@ -214,14 +214,16 @@ def verdict(error: Error) -> str:
     return "malformed" if isinstance(error, MalformedError) else "undecided"
 
 
-def _settled_json(place: Settled) -> dict[str, Any]:
+def settled_json(place: Settled) -> dict[str, Any]:
+    """A place in a log."""
     return {
         "log": place.log, "origin": place.origin, "index": place.index, "size": place.size, "cosigners": list(place.cosigners),
         "time": format_time(place.time) if place.time else None,
     }  # fmt: skip
 
 
-def _checks_json(checks: Iterable[Check]) -> list[dict[str, Any]]:
+def checks_json(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    """The checklist."""
     return [{"number": c.number, "name": c.name, "status": c.status, "detail": c.detail} for c in checks]
 
 

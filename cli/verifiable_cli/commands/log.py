@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifiable_cli import options, output
-from verifiable_cli.commands import log_cosign, log_export
+from verifiable_cli.commands import log_cosign, log_export, log_key_event, log_verdict
 
 if TYPE_CHECKING:
     from verifiable.ledger.client import Seen
@@ -41,6 +41,9 @@ def command() -> None:
 
 command.add_command(log_cosign.command)
 command.add_command(log_export.command)
+command.add_command(log_key_event.command)
+command.add_command(log_verdict.command)
+command.add_command(log_verdict.verify_verdict)
 
 
 @command.command("init")
@@ -97,7 +100,7 @@ def append(
     """Append each file ENTRY to the log in DIR; on return they are durable and published.
 
     A receipt, or the bundle of another signed statement, is appended as its leaf, once its signature holds; any other file as
-    it is. The same ENTRY again keeps its place.
+    it is. The same ENTRY again keeps its place. A key event that would count for nothing here is refused.
 
     \b
     Example:
@@ -115,6 +118,8 @@ def append(
     statements, contents = zip(*(_content(path, public_key) for path in entries), strict=True)
     log = LogDirectory.at(directory, private)
     with log.open(wait=wait) as writing:
+        for statement in filter(None, statements):
+            settling.require_effect(statement, log.identity().origin, writing.size)
         places = writing.append_many(contents)
         note = writing.checkpoint()
         hashes = writing.inclusion(places[0].index) if out else ()
