@@ -31,10 +31,18 @@ DIGITAL_SIGNATURE, CERT_SIGN, CRL_SIGN = 0x80, 0x04, 0x02
 _UNDERSTOOD = frozenset({BASIC_CONSTRAINTS, KEY_USAGE, "2.5.29.14", "2.5.29.35"})
 _ECDSA = {"1.2.840.10045.4.3.2": "256", "1.2.840.10045.4.3.3": "384", "1.2.840.10045.4.3.4": "512"}
 _RSA_PSS = "1.2.840.113549.1.1.10"
-#: RSASSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt: AMD's, and the only parameters that are read.
-_PSS_SHA384 = bytes.fromhex(
-    "3046 06092a864886f70d01010a 3039 a00f300d06096086480165030402020500"
-    "a11c301a06092a864886f70d010108300d06096086480165030402020500 a203020130 a303020101"
+#: RSASSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt, the only parameters that are read: as AMD writes them, and as
+#: DER would have it, without the trailer field, which has its default.
+_PSS_SHA384 = tuple(
+    map(
+        bytes.fromhex,
+        (
+            "304606092a864886f70d01010a3039a00f300d06096086480165030402020500"
+            "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130a303020101",
+            "304106092a864886f70d01010a3034a00f300d06096086480165030402020500"
+            "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130",
+        ),
+    )
 )
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----(?:\r?\n|\Z)")
 
@@ -185,7 +193,7 @@ def verify(public_key: bytes, algorithm: bytes, signature: bytes, data: bytes, *
         if oid in _ECDSA and not fields.more and isinstance(key, ec.EllipticCurvePublicKey):
             digests: dict[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
             key.verify(signature, data, ec.ECDSA(digests[_ECDSA[oid]]))
-        elif oid == _RSA_PSS and algorithm == _PSS_SHA384 and isinstance(key, rsa.RSAPublicKey):
+        elif oid == _RSA_PSS and algorithm in _PSS_SHA384 and isinstance(key, rsa.RSAPublicKey):
             pss = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=hashes.SHA384.digest_size)
             key.verify(signature, data, pss, hashes.SHA384())
         else:
