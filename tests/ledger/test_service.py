@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.parties import NOW, ORIGIN, MemoryLog, cosigner, log_signers
-from verifiable.errors import ConflictError, ConsistencyError, FatalStateError, NetworkError, PolicyError, SignatureError
+from verifiable.errors import (
+    ConflictError,
+    ConsistencyError,
+    FatalStateError,
+    NetworkError,
+    PolicyError,
+    SignatureError,
+    StaleError,
+)
 from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.cosigner import Cosigner
 from verifiable.ledger.note import NoteKey
@@ -164,8 +172,8 @@ def test_the_client_asks_again_from_the_size_that_it_is_told(server: CosignerSer
     key = cosigner(1).key
     for size in (0, 5, 5, 20):
         signed = LOG.checkpoint(size)
-        lines = cosign(signed, key, server.url + "/", LOG.consistency)
-        assert signed.with_signatures(lines).signed_by(key) == (NOW,)
+        line = cosign(signed, key, server.url + "/", LOG.consistency)
+        assert signed.with_signatures([line]).signed_by(key) == (NOW,)
     witness = PolicyWitness(name="w", key=key, url=server.url)
     published = latest(witness, ORIGIN)
     assert published is not None
@@ -274,7 +282,34 @@ def test_an_answer_without_end_is_not_kept() -> None:
 
 def test_signatures_by_strangers_are_left_out() -> None:
     with _answering((200, "", _lines(FALSE, TRUE))) as url:
-        assert [line.name for line in cosign(SIGNED, TRUE.key, url, LOG.consistency)] == ["w1.example"]
+        assert cosign(SIGNED, TRUE.key, url, LOG.consistency).name == "w1.example"
+
+
+def _policy_of(url: str) -> Policy:
+    """One cosigner of two is enough; only the first is asked."""
+    return Policy(
+        logs=(PolicyLog(key=KEYS[0]),),
+        witnesses=(PolicyWitness(name="a", key=TRUE.key, url=url), PolicyWitness(name="b", key=FALSE.key)),
+        groups=(Group(name="g", threshold=1, members=("a", "b")),), quorum="g",
+    )  # fmt: skip
+
+
+def test_a_cosigner_with_many_signatures_leaves_room_for_the_others() -> None:
+    """A note of more than a hundred signatures could not be read by anybody, the log included."""
+    many = b"".join(_lines(TRUE, now=NOW + timedelta(seconds=i)) for i in range(100))
+    with _answering((200, "", many)) as url:
+        signed, failures = cosign_quorum(SIGNED, _policy_of(url), LOG.consistency)
+    assert failures == ()
+    assert len(SignedCheckpoint.parse(signed.encode()).note.signatures) == len(SIGNED.note.signatures) + 1
+
+
+def test_a_time_that_has_not_come_is_not_put_on_the_checkpoint() -> None:
+    cosigned = SIGNED.with_signatures([FALSE.sign_checkpoint(SIGNED.checkpoint, NOW)])
+    for ahead, accepted in ((timedelta(minutes=5), True), (timedelta(minutes=5, seconds=1), False)):
+        with _answering((200, "", _lines(TRUE, now=NOW + ahead))) as url:
+            signed, failures = cosign_quorum(cosigned, _policy_of(url), LOG.consistency, now=lambda: NOW)
+        assert ("a" in _policy_of(url).check(signed)) is accepted
+        assert [type(failure) for failure in failures] == ([] if accepted else [StaleError])
 
 
 def test_a_signature_without_a_time_is_no_cosignature() -> None:

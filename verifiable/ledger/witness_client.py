@@ -12,6 +12,7 @@ import http.client
 import urllib.parse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime, timedelta
 
 from verifiable.errors import (
     ConflictError,
@@ -22,6 +23,7 @@ from verifiable.errors import (
     NetworkError,
     PolicyError,
     SignatureError,
+    StaleError,
 )
 from verifiable.ledger.checkpoint import SignedCheckpoint, parse_decimal
 from verifiable.ledger.deadline import Deadline
@@ -34,15 +36,26 @@ Prove = Callable[[int, int], Sequence[bytes]]
 _ATTEMPTS = 3
 _TIMEOUT = 30.0
 _MAX_PARALLEL = 16
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def cosign(
-    signed: SignedCheckpoint, key: NoteKey, url: str, prove: Prove, *, timeout: float = _TIMEOUT
-) -> tuple[NoteSignature, ...]:
-    """The cosignatures by ``key`` that the cosigner at ``url`` (its submission prefix) gives, each verified and with a time.
+    signed: SignedCheckpoint,
+    key: NoteKey,
+    url: str,
+    prove: Prove,
+    *,
+    timeout: float = _TIMEOUT,
+    now: Callable[[], datetime] = _utc_now,
+) -> NoteSignature:
+    """The cosignature by ``key`` that the cosigner at ``url`` (its submission prefix) gives, verified, with a time that has come.
 
-    Raises ConflictError (it has cosigned a larger log under this name), ConsistencyError (it saw another history),
-    SignatureError, NetworkError (unreachable, or it misbehaves), and what ``prove`` raises.
+    Raises ConflictError (it has cosigned a larger log under this name), ConsistencyError (it saw another history), StaleError (a
+    time to come), SignatureError, NetworkError (unreachable, or it misbehaves), and what ``prove`` raises.
     """
     new, old = signed.checkpoint, 0
     for _ in range(_ATTEMPTS):
@@ -50,7 +63,7 @@ def cosign(
         request = AddCheckpoint(old=old, proof=proof, checkpoint=signed)
         status, kind, body = _exchange(url.rstrip("/") + ADD_CHECKPOINT, request.encode(), timeout)
         if status == 200:
-            return _verified(signed, key, url, body)
+            return _verified(signed, key, url, body, now())
         if status == 422:
             raise ConsistencyError(
                 f"cosigner {key.name!r}: this checkpoint does not extend what it has cosigned: {_line(body)}",
@@ -68,8 +81,13 @@ def cosign(
 
 
 def cosign_quorum(
-    signed: SignedCheckpoint, policy: Policy, prove: Prove, *, timeout: float = _TIMEOUT
-) -> tuple[SignedCheckpoint, tuple[Error, ...]]:  # fmt: skip
+    signed: SignedCheckpoint,
+    policy: Policy,
+    prove: Prove,
+    *,
+    timeout: float = _TIMEOUT,
+    now: Callable[[], datetime] = _utc_now,
+) -> tuple[SignedCheckpoint, tuple[Error, ...]]:
     """``signed`` with cosignatures of the policy's witnesses that have a URL, and what went wrong with the others.
 
     All are asked at once. Raises PolicyError, naming each failure, when those that answered do not make up the quorum, and
@@ -79,10 +97,10 @@ def cosign_quorum(
     failures: list[Error] = []
     asked = [witness for witness in policy.witnesses if witness.url]
     with ThreadPoolExecutor(max_workers=_MAX_PARALLEL) as pool:
-        jobs = [pool.submit(cosign, signed, witness.key, witness.url, prove, timeout=timeout) for witness in asked]
+        jobs = [pool.submit(cosign, signed, witness.key, witness.url, prove, timeout=timeout, now=now) for witness in asked]
         for job in as_completed(jobs):
             try:
-                signed = signed.with_signatures(job.result())
+                signed = signed.with_signatures([job.result()])
             except FatalStateError:  # ours, not the witness's
                 raise
             except Error as error:
@@ -114,17 +132,23 @@ def latest(witness: PolicyWitness, origin: str, *, timeout: float = _TIMEOUT) ->
     return signed
 
 
-def _verified(signed: SignedCheckpoint, key: NoteKey, url: str, body: bytes) -> tuple[NoteSignature, ...]:
-    """Signatures by other keys are ignored, as the specification asks."""
+def _verified(signed: SignedCheckpoint, key: NoteKey, url: str, body: bytes, now: datetime) -> NoteSignature:
+    """The first signature by ``key``; those by other keys are ignored, as the specification asks.
+
+    One, however many it sends: a note holds a hundred signatures, and one cosigner must not take the others' room.
+    """
     try:
         lines = [s for s in parse_signatures(body.decode()) if (s.name, s.key_id) == (key.name, key.key_id)]
     except (MalformedError, UnicodeDecodeError) as error:
         raise NetworkError(f"cosigner {key.name!r} at {url}: it answered with no signature lines") from error
     if not lines:
         raise NetworkError(f"cosigner {key.name!r} at {url}: it answered without a signature by {key}", hint="check its key")
-    if not all(signed.with_signatures(lines).signed_by(key)):
+    (time,) = signed.with_signatures(lines[:1]).signed_by(key)
+    if time is None:
         raise SignatureError(f"cosigner {key.name!r} at {url}: its signature states no time")
-    return tuple(lines)
+    if time - now > _CLOCK_SKEW:  # whoever verifies the checkpoint would refuse all of it for this one
+        raise StaleError(f"cosigner {key.name!r} at {url}: it signs for {time}, still to come", hint="compare the clocks")
+    return lines[0]
 
 
 def _size(body: bytes, url: str) -> int:
