@@ -205,7 +205,7 @@ def test_a_server_that_drips_meets_the_deadline(what: str) -> None:
 def test_a_cosigner_that_drips_meets_the_deadline(what: str) -> None:
     scheme, talk = DRIPS[what]
     log = MemoryLog().add(3)
-    with _peer(talk) as address, pytest.raises(NetworkError, match="too slow, not done in|timed out"):
+    with _peer(talk) as address, pytest.raises(NetworkError, match=r"too slow, not done in|timed out"):
         cosign(log.checkpoint(), cosigner(1).key, f"{scheme}://{address}", log.consistency, timeout=0.3)
 
 

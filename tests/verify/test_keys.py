@@ -249,8 +249,8 @@ def test_without_a_quorum_nobody_dates_an_entry() -> None:
     _stopped(StaleError, "not valid at", RUN, receipt, _trust(log, keys=_until(NOW - timedelta(seconds=1)), quorum=0))
 
 
-def test_the_latest_of_the_cosigners_counts() -> None:
-    """One of them that back-dates does not make an entry older than the others saw it."""
+def test_one_liar_among_the_cosigners_does_not_date_an_entry_back() -> None:
+    """It does not make an entry older than the others saw it."""
     log = FakeLog()
     receipt = settle(RUN.receipt, log)
     honest_ones, liar = log.checkpoint(by=log.cosigners[:2]), log.checkpoint(by=log.cosigners[2:], time=COSIGNED - timedelta(9))
@@ -258,6 +258,17 @@ def test_the_latest_of_the_cosigners_counts() -> None:
     receipt = replace(receipt, log_entries=(log.place(3, both),))
     assert _verify(RUN, receipt, _trust(log)).settled[0].time == COSIGNED
     _stopped(StaleError, "not valid at", RUN, receipt, _trust(log, keys=_until(COSIGNED - timedelta(1))))
+
+
+@pytest.mark.parametrize("lie", [NOW, NOW + timedelta(days=9000)], ids=["late", "still to come"])
+def test_nor_forward(lie: datetime) -> None:
+    """A cosigner that nobody needs cannot carry an entry out of its key's time, nor into a future that nobody accepts."""
+    log = FakeLog()
+    receipt = settle(RUN.receipt, log)
+    enough, liar = log.checkpoint(by=log.cosigners[:2]), log.checkpoint(by=log.cosigners[2:], time=lie)
+    receipt = replace(receipt, log_entries=(log.place(3, enough.with_signatures(liar.note.signatures[1:])),))
+    verified = _verify(RUN, receipt, _trust(log, keys=_until(COSIGNED + timedelta(seconds=1))))
+    assert verified.settled[0].time == COSIGNED
 
 
 def test_the_earliest_of_several_logs_counts() -> None:

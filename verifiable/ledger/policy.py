@@ -128,10 +128,7 @@ class Policy:
         signatures = [signed.signed_by(key) for key in keys]  # each is judged, also after one that suffices
         if not any(signatures):
             raise TrustError(f"checkpoint of {origin!r}: not signed by any key that the policy has for this log")
-        met = {name for name, _ in self.cosigned(signed)}
-        for group in self.groups:
-            if sum(member in met for member in group.members) >= group.threshold:
-                met.add(group.name)
+        met = self._met({name for name, _ in self.cosigned(signed)})
         if self.quorum not in met | {NONE}:
             raise PolicyError(
                 f"checkpoint of {origin!r}, size {signed.checkpoint.size}: the quorum {self.quorum!r} is not reached; "
@@ -139,6 +136,27 @@ class Policy:
                 hint="ask the log for a checkpoint with more cosignatures, or try again later",
             )
         return tuple(name for name in (*(w.name for w in self.witnesses), *(g.name for g in self.groups)) if name in met)
+
+    def reached(self, signed: SignedCheckpoint) -> datetime | None:
+        """When the quorum of a checkpoint that :meth:`check` lets pass was reached; None where it is ``none``.
+
+        That is the earliest time by which cosigners had signed who suffice: of every such set one is honest, so nobody dates
+        back; and whoever is not needed cannot move it, whatever time he states. Raises SignatureError.
+        """
+        names = set[str]()
+        for name, time in sorted(self.cosigned(signed), key=lambda each: each[1]):
+            names.add(name)
+            if self.quorum in self._met(names):
+                return time
+        return None
+
+    def _met(self, names: set[str]) -> set[str]:
+        """These cosigners, and the groups that they make up."""
+        met = set(names)
+        for group in self.groups:
+            if sum(member in met for member in group.members) >= group.threshold:
+                met.add(group.name)
+        return met
 
     def cosigned(self, signed: SignedCheckpoint) -> tuple[tuple[str, datetime], ...]:
         """Each known cosigner that signed, and when last. One that states no time is no cosigner's and does not count.

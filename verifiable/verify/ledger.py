@@ -16,7 +16,6 @@ from verifiable.encoding.record import format_time
 from verifiable.errors import BindingError, Error, StaleError, TrustError
 from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.entry import Entry
-from verifiable.ledger.policy import NONE
 from verifiable.ledger.sigstore import LogEntry
 from verifiable.merkle.hashing import leaf_hash
 from verifiable.merkle.verify import verify_inclusion
@@ -53,16 +52,16 @@ def _signed(place: LogEntry, log: TrustedLog, now: datetime) -> Settled:
     log.policy.check(place.checkpoint)
     cosigned = log.policy.cosigned(place.checkpoint)
     # Without a quorum a single cosigner could date an entry as it likes: it is named, and its time is not used.
-    latest = max((time for _, time in cosigned), default=None) if log.policy.quorum != NONE else None
-    if latest is not None and latest - now > CLOCK_SKEW:
-        raise StaleError(f"log {log.name!r}: cosigned {format_time(latest)}, which has not come yet", hint="compare the clocks")
+    reached = log.policy.reached(place.checkpoint)
+    if reached is not None and reached - now > CLOCK_SKEW:
+        raise StaleError(f"log {log.name!r}: cosigned {format_time(reached)}, which has not come yet", hint="compare the clocks")
     return Settled(
         log=log.name,
         origin=place.tree.origin,
         index=place.index,
         size=place.tree.size,
         cosigners=tuple(name for name, _ in cosigned),
-        time=latest,
+        time=reached,
     )
 
 
