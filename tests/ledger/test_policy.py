@@ -127,6 +127,24 @@ def test_a_policy_without_logs_trusts_none() -> None:
         Policy.parse(b"quorum none\n").check(LOG.checkpoint())
 
 
+def test_one_cosigner_with_two_keys_does_not_count_twice() -> None:
+    """`log cosign init` prints two keys of one name: both in a group of three, one cosigner would make up two of three."""
+    first, second = cosigner(1, "w.example"), cosigner(1, "w.example", post_quantum=False)
+    lines = f"witness a {first.key.encode()}\nwitness b {second.key.encode()}\nwitness c {X3.key.encode()}\n"
+    log = f"log {LOG_KEY}\n"
+    for groups in ("group g 2 a b c\n", "group h all a c\ngroup g 2 h b a2\n", "group h any a c\ngroup g 2 h b a2\n"):
+        other = f"witness a2 {X1.key.encode()}\n" if "a2" in groups else ""
+        with pytest.raises(MalformedError, match=r"'w\.example' could count twice"):
+            Policy.parse(f"{log}{lines}{other}{groups}quorum g\n".encode())
+    two = Policy.parse(f"{log}{lines}witness d {X1.key.encode()}\ngroup w any a b\ngroup g 2 w c d\nquorum g\n".encode())
+    with pytest.raises(PolicyError):
+        two.check(_cosigned(first, second))
+    assert "g" in two.check(_cosigned(second, X3))
+    assert Policy.parse(f"{log}{lines}group w all a b\nquorum w\n".encode()).check(_cosigned(first, second)) == ("a", "b", "w")
+    with pytest.raises(MalformedError, match="count twice"):
+        Policy.k_of_n([LOG.signers[0].key], {"a": first.key, "b": second.key, "c": X3.key}, 2)
+
+
 W = f"witness a {X1.key.encode()}\nwitness b {X2.key.encode()}\n"
 
 

@@ -73,6 +73,7 @@ class Policy:
 
     def _require_groups(self) -> None:
         known, used = {w.name for w in self.witnesses}, set[str]()
+        whose = {w.name: {w.key.name} for w in self.witnesses}
         for group in self.groups:
             if not 1 <= group.threshold <= len(group.members):
                 raise MalformedError(f"policy: group {group.name!r}: {group.threshold} of {len(group.members)} members")
@@ -82,9 +83,25 @@ class Policy:
                 if member in used:
                     raise MalformedError(f"policy: {member!r} is a member twice: it would count twice")
                 used.add(member)
+            self._require_no_twice(group, [whose[member] for member in group.members])
             known.add(group.name)
+            whose[group.name] = {name for member in group.members for name in whose[member]}
         if self.quorum not in known | {NONE}:
             raise MalformedError(f"policy: quorum {self.quorum[:60]!r} is not defined before it")
+
+    @staticmethod
+    def _require_no_twice(group: Group, members: Sequence[set[str]]) -> None:
+        """One cosigner's two keys (it has one of each kind, under one name) are not two of the k that a group wants of n.
+
+        Where one is enough, or all are wanted, nobody is counted.
+        """
+        cosigners = [name for names in members for name in names]
+        if 1 < group.threshold < len(members) and len(set(cosigners)) != len(cosigners):
+            twice = next(name for name in cosigners if cosigners.count(name) > 1)
+            raise MalformedError(
+                f"policy: group {group.name!r}: the cosigner {twice!r} could count twice towards {group.threshold}",
+                hint="put its keys into a group of their own: `group NAME any ...`",
+            )
 
     @classmethod
     def k_of_n(cls, logs: Sequence[NoteKey], witnesses: Mapping[str, NoteKey], k: int) -> Policy:
