@@ -129,7 +129,7 @@ def test_a_policy_without_logs_trusts_none() -> None:
 
 def test_one_cosigner_with_two_keys_does_not_count_twice() -> None:
     """`log cosign init` prints two keys of one name: both in a group of three, one cosigner would make up two of three."""
-    first, second = cosigner(1, "w.example"), cosigner(1, "w.example", post_quantum=False)
+    first, second = cosigner(8, "w.example"), cosigner(8, "w.example", post_quantum=False)
     lines = f"witness a {first.key.encode()}\nwitness b {second.key.encode()}\nwitness c {X3.key.encode()}\n"
     log = f"log {LOG_KEY}\n"
     for groups in ("group g 2 a b c\n", "group h all a c\ngroup g 2 h b a2\n", "group h any a c\ngroup g 2 h b a2\n"):
