@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -166,6 +167,35 @@ def test_a_cancelled_append_stops_nobody(directory: LogDirectory) -> None:
         log.append(b"two")
 
 
+def test_a_cancelled_append_does_not_leave_the_others_waiting_when_the_log_stops(
+    directory: LogDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = threading.Event()
+
+    def stop(_self: Writer, _entries: object) -> None:
+        going.wait(30)
+        raise FatalStateError("the disk is gone")
+
+    monkeypatch.setattr(Writer, "commit", stop)
+    with directory.open() as log:
+        first = log.submit((b"first",))
+        while not first.running():
+            time.sleep(0.001)
+        cancelled, last = log.submit((b"cancelled",)), log.submit((b"last",))
+        assert cancelled.cancel()
+        going.set()
+        for waiting in (first, last):
+            with pytest.raises(FatalStateError, match="the disk is gone"):
+                waiting.result(timeout=30)
+
+
+def test_of_many_entries_one_that_is_too_long_keeps_all_out(directory: LogDirectory) -> None:
+    with directory.open(batch=2) as log:
+        with pytest.raises(MalformedError, match="65,536"):
+            log.append_many([b"one", b"two", b"three", bytes(65_536)])
+        assert log.append(b"four").index == 0
+
+
 def test_a_closed_log_refuses(directory: LogDirectory) -> None:
     log = directory.open()
     last = log.submit((b"waiting",))
@@ -325,6 +355,25 @@ def test_cosignatures_are_published_while_the_log_has_not_moved_on(state: _State
                 signed, note=replace(signed.note, signatures=(witness.sign_checkpoint(signed.checkpoint, identity.now()),))
             ).encode()
         )
+
+
+def test_cosignatures_do_not_take_the_place_of_others(directory: LogDirectory) -> None:
+    """Two that ask different cosigners at once, and one whose copy of the checkpoint lacks a line of the log's own."""
+    keys, witnesses = directory.identity().keys, [make_identity(origin=f"w{i}.example", seed=i).signers[0] for i in range(1, 100)]
+    with directory.open() as log:
+        log.append(b"one")
+        bare = SignedCheckpoint.parse(log.checkpoint())
+        lines = [witness.sign_checkpoint(bare.checkpoint, directory.identity().now()) for witness in witnesses]
+        for line in lines[:2]:
+            log.publish(bare.with_signatures([line]).encode())
+        ed25519 = replace(bare, note=replace(bare.note, signatures=(bare.note.signatures[0], lines[2])))
+        log.publish(ed25519.encode())
+        assert SignedCheckpoint.open(log.checkpoint(), *keys) == bare.checkpoint
+        assert SignedCheckpoint.parse(log.checkpoint()).note.signatures == (*bare.note.signatures, *lines[:3])
+        log.publish(bare.with_signatures(lines[1:98]).encode())
+        with pytest.raises(MalformedError, match="101 signatures"):
+            log.publish(bare.with_signatures(lines[98:]).encode())
+        assert log.append(b"two").index == 1, "what cannot be published stops nobody"
 
 
 def test_init_never_replaces_a_log(directory: LogDirectory) -> None:

@@ -7,10 +7,11 @@ share it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -95,7 +96,9 @@ class Log:
         return self.submit((entry,)).result()[0]
 
     def append_many(self, entries: Sequence[bytes]) -> list[Appended]:
-        """Like :meth:`append`, for any number of entries, in order."""
+        """Like :meth:`append`, for any number of entries, in order. One that is too long keeps all of them out."""
+        for entry in entries:
+            tiles.check_entry(entry)
         parts = [self.submit(entries[at : at + self._batch]) for at in range(0, len(entries), self._batch)]
         return [appended for part in parts for appended in part.result()]
 
@@ -117,10 +120,7 @@ class Log:
         return request.done
 
     def publish(self, note: bytes) -> None:
-        """Publish the current checkpoint with the cosignatures that ``note`` adds.
-
-        Raises ConflictError when the log has moved on.
-        """
+        """Publish the current checkpoint with the cosignatures that ``note`` adds; see :meth:`.writer.Writer.publish`."""
         self._writer.publish(note)
 
     def entry(self, index: int) -> bytes:
@@ -240,7 +240,8 @@ class Log:
             self._waiting.clear()
             self._changed.notify_all()
         for request in left:
-            request.done.set_exception(reason)
+            with contextlib.suppress(InvalidStateError):  # cancelled by its caller, who waits for nothing
+                request.done.set_exception(reason)
 
     def __enter__(self) -> Log:
         return self

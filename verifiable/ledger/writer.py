@@ -19,6 +19,7 @@ from verifiable.ledger import stage as staging
 from verifiable.ledger import tiles
 from verifiable.ledger.checkpoint import Checkpoint
 from verifiable.ledger.identity import Identity
+from verifiable.ledger.note import Note
 from verifiable.ledger.stage import Stage
 from verifiable.ledger.storage import Storage
 from verifiable.ledger.tiles import CHECKPOINT, HEIGHT, MAX_CHECKPOINT, WIDTH, Tile
@@ -76,21 +77,25 @@ class Writer:
             self._finish(stage)
 
     def publish(self, note: bytes) -> None:
-        """Put cosignatures on the published checkpoint: ``note`` is it, with more signatures.
+        """Put the cosignatures in ``note``, the current checkpoint with more signatures, on the published one.
 
+        Those that are there already stay, and so do the log's own: whoever asked other cosigners at the same time loses nothing.
         Raises ConflictError when the log has moved on, SignatureError or BindingError when the note is not this log's,
-        FatalStateError.
+        MalformedError when there is no room for so many, FatalStateError.
         """
-        checkpoint = self._identity.open(note)
+        checkpoint, own = self._identity.open(note), {(key.name, key.key_id) for key in self._identity.keys}
+        added = [each for each in Note.parse(note).signatures if (each.name, each.key_id) not in own]
         with self._mutex:
             if checkpoint != self._signed:
                 raise ConflictError(
                     f"log: the log has moved on to size {self._signed.size}", hint="have the new checkpoint cosigned"
                 )
+            data = Note.parse(self.checkpoint).with_signatures(added).encode()
+            Note.parse(data)  # what could not be read again is not published
             with self._stopping():
                 self._fence()
-                self._public.replace(CHECKPOINT, note, expected=self._published)
-                self._published = note
+                self._public.replace(CHECKPOINT, data, expected=self._published)
+                self._published = data
 
     @contextlib.contextmanager
     def _stopping(self) -> Iterator[None]:
