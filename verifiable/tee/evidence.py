@@ -58,14 +58,15 @@ class VerifiedEvidence:
     ``measurements``: register name to what it holds, lower-case hex or a version text. ``tcb``: component to security version,
     where the vendor numbers them. ``tcb_status``, ``advisories``: Intel's word for the platform at ``at``. ``debug``: whoever
     runs the machine can look inside. ``issued_on``: the hardware's own time of signing, where it states one. ``identity``: which
-    piece of hardware, and other facts for people. ``checks``: the numbered checks done.
+    piece of hardware, and other facts for people. ``checks``: the numbered checks done. ``anchor`` is None for software alone:
+    nobody vouches for that.
     """
 
     kind: str
     at: datetime
     report_data: bytes
     measurements: Mapping[str, str]
-    anchor: Root
+    anchor: Root | None
     checks: tuple[Check, ...]
     debug: bool = False
     tcb: Mapping[str, int] = field(default_factory=dict)
@@ -73,6 +74,11 @@ class VerifiedEvidence:
     advisories: tuple[str, ...] = ()
     issued_on: datetime | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def anchored(self) -> str:
+        """By whom, for people: ``under`` the root with its fingerprint, or by nobody."""
+        return "vouched for by nobody" if self.anchor is None else f"under {self.anchor.name} ({self.anchor.fingerprint})"
 
     @property
     def simulated(self) -> bool:
