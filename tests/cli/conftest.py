@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,22 @@ def _run(environment: dict[str, str], *arguments: object) -> Result:
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return Result(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@contextlib.contextmanager
+def serving(state: Path) -> Iterator[str]:
+    """A cosigner in a process of its own, until it is told to stop; its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "verifiable_cli.main", "log", "cosign", "serve", str(state), "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (0, "stopped\n")
 
 
 @pytest.fixture

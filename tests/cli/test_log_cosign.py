@@ -3,30 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.conftest import Run
-
-
-@contextlib.contextmanager
-def _serving(state: Path) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "verifiable_cli.main", "log", "cosign", "serve", str(state), "--port", "0"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
-        assert (process.returncode, errors) == (0, "stopped\n")
+from tests.cli.conftest import Run, serving
 
 
 def test_a_log_is_cosigned_and_a_forked_copy_is_not(run: Run, tmp_path: Path) -> None:
@@ -43,7 +23,7 @@ def test_a_log_is_cosigned_and_a_forked_copy_is_not(run: Run, tmp_path: Path) ->
     lines.append("group both all w1 w2\nquorum both\n")
     entry.write_text("one")
     assert run("log", "append", log, entry).code == 0
-    with _serving(states[0]) as one, _serving(states[1]) as two:
+    with serving(states[0]) as one, serving(states[1]) as two:
         policy.write_text("".join(lines).format(one, two))
         asked = run("log", "cosign", "ask", log, "--policy", policy)
         assert (asked.code, asked.out) == (0, "log.example/one: size 1 cosigned by w1, w2, both\n"), asked.err

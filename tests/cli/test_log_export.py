@@ -103,7 +103,7 @@ def test_other_statements_are_exported_too(run: Run, made: Made) -> None:
     assert settled.log_entries[0].index == index
     assert settled.payload == event.encode()
     shown = run("inspect", made.log.parent / "receipt")
-    assert shown.out.startswith("UNVERIFIED statement")
+    assert shown.out.startswith("UNVERIFIED key event")
     assert "action" in shown.out
 
 

@@ -87,4 +87,4 @@ def test_a_revoked_key_is_rejected_from_its_position_on(
         assert done.code == code, done.err
     assert "revoked from 3 of ledger.example/one on; this is entry 3" in done.err
     shown = run("inspect", path)
-    assert shown.out.startswith("UNVERIFIED statement")
+    assert shown.out.startswith("UNVERIFIED key event")

@@ -78,6 +78,22 @@ def _place(entry: LogEntry) -> Any:
     return {"origin": entry.tree.origin, "index": entry.index, "size": entry.tree.size}
 
 
+def _key_event(data: bytes) -> Any:
+    from verifiable.ledger.sigstore import Bundle
+    from verifiable.ledger.statements import KeyEvent
+
+    KeyEvent.parse(Bundle.parse(data).payload)
+    return _statement(data)
+
+
+def _verdict(data: bytes) -> Any:
+    from verifiable.ledger.sigstore import Bundle
+    from verifiable.ledger.statements import Verdict
+
+    Verdict.parse(Bundle.parse(data).payload)
+    return _statement(data)
+
+
 def _statement(data: bytes) -> Any:
     from verifiable.encoding.json import parse_canonical
     from verifiable.ledger.sigstore import Bundle
@@ -141,7 +157,7 @@ def _setup(path: Path) -> Any:
 
 
 _KINDS: dict[str, Callable[[bytes], Any]] = {
-    "receipt": _receipt, "statement": _statement,
+    "receipt": _receipt, "key event": _key_event, "verdict": _verdict, "statement": _statement,
     "circuit": _circuit, "fidelity report": _fidelity, "trust root": _trust, "public key": _key,
 }  # fmt: skip
 
