@@ -151,6 +151,38 @@ def test_data_and_names_are_synced_before_it_returns(tmp_path: Path, monkeypatch
             assert ("fsync", (tmp_path / folder).stat().st_ino) in events[linked:]
 
 
+def test_a_folder_that_comes_again_has_its_name_synced_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = DirectoryStorage(tmp_path)
+    storage.create({"stage/7": b"one", "tile/0/000.p/3": b"two", "tile/0/000.p/inner/4": b"three", "tile/1/000.p/5": b"four"})
+    for gone in ("stage", "tile/0/000.p", "tile/1/000.p/5"):
+        storage.discard(gone)
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        synced.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    storage.create({"stage/8": b"one"})
+    assert tmp_path.stat().st_ino in synced
+    storage.create({"tile/0/000.p/inner/4": b"three"})
+    assert {(tmp_path / each).stat().st_ino for each in ("tile/0", "tile/0/000.p")} <= {*synced}
+    synced.clear()
+    storage.create({"tile/1/000.p/6": b"four"})
+    assert (tmp_path / "tile/1").stat().st_ino not in synced, "this folder never went"
+
+
+def test_what_a_storage_remembers_does_not_grow_with_what_it_has_stored(tmp_path: Path) -> None:
+    storage = DirectoryStorage(tmp_path)
+    sizes = []
+    for number in range(200):
+        storage.create({f"tile/0/{number:03d}": b"full", f"tile/0/{number + 1:03d}.p/9": b"partial"})
+        storage.discard(f"tile/0/{number:03d}.p")
+        sizes.append(len(storage._synced))
+    assert max(sizes) == sizes[0]
+
+
 _FULL = """
 import sys
 from pathlib import Path

@@ -106,6 +106,9 @@ class DirectoryStorage:
 
     def discard(self, path: str) -> None:
         target = self._at(path)
+        # A folder that comes again has a new name to make durable; and one is discarded with nearly every batch, for ever.
+        below = f"{target}/"
+        self._synced = {folder for folder in self._synced if folder != target and not str(folder).startswith(below)}
         with contextlib.suppress(OSError):
             if target.is_dir():
                 shutil.rmtree(target, ignore_errors=True)
