@@ -52,6 +52,13 @@ def test_the_three_commands(checkout: Path, desk: Path) -> None:
     assert type_in(verify, desk).rstrip().endswith("verified")
 
 
+def test_a_place_in_a_log(checkout: Path, desk: Path) -> None:
+    for command in (*find(checkout, "digits-cnn")[:2], *find(checkout, "log init")):
+        told = type_in(command, desk)
+    assert told == "verdict.json\n"
+    assert b"logIndex" in (desk / "settled.json").read_bytes()
+
+
 def test_the_library_example(
     checkout: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
