@@ -104,6 +104,7 @@ def test_watch_ends_loudly_on_a_split_view(run: Run, log: LogDirectory, tmp_path
         with each.open() as writing:
             writing.append(each.public.name.encode())
     state = tmp_path / "seen"
+    vkeys = [part for key in log.identity().keys for part in ("--vkey", key.encode())]
     note = (log.public / "checkpoint").read_bytes()
     (log.public / "checkpoint").write_bytes(b"<html>try again</html>")
     done = run("log", "watch", log.public, "--state", state, "--looks", 2, "--interval", "0.1")
@@ -111,6 +112,13 @@ def test_watch_ends_loudly_on_a_split_view(run: Run, log: LogDirectory, tmp_path
     (log.public / "checkpoint").write_bytes(note)
     done = run("log", "watch", log.public, "--state", state, "--looks", 1)
     assert (done.code, done.out.split(",")[0]) == (0, f"{ORIGIN}: 3 entries")
+    for strange in (note.replace(b"\n3\n", b"\n4\n"), note.replace(ORIGIN.encode(), b"log.example/another")):
+        (log.public / "checkpoint").write_bytes(strange)
+        done = run("log", "watch", log.public, "--state", state, "--looks", 2, "--interval", "0.1", *vkeys)
+        assert (done.code, done.err.count("error:")) == (0, 2), "what the log has not signed says nothing about the log"
+        done = run("log", "watch", log.public, "--state", tmp_path / "fresh", "--looks", 2, *vkeys)
+        assert (done.code, done.err.count("error:")) == (1, 1), "but from the start it is the wrong key or the wrong address"
+    (log.public / "checkpoint").write_bytes(note)
     done = run("log", "watch", fork.public, "--state", state, "--interval", "0.1")
     assert done.code == 1
     assert "split view" in done.err

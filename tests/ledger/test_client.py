@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,18 @@ from typing import Any
 import pytest
 
 from tests.ledger.parties import MemoryLog, cosigner
-from verifiable.errors import BindingError, InclusionError, MalformedError, NetworkError, SignatureError, StaleError, TrustError
+from verifiable.errors import (
+    BindingError,
+    ConsistencyError,
+    InclusionError,
+    MalformedError,
+    NetworkError,
+    SignatureError,
+    StaleError,
+    TrustError,
+)
 from verifiable.ledger.checkpoint import SignedCheckpoint
-from verifiable.ledger.client import LogClient, SplitViewError
+from verifiable.ledger.client import LogClient, SplitViewError, verify_split
 from verifiable.ledger.directory import LogDirectory
 from verifiable.ledger.http import HttpSource
 from verifiable.ledger.storage import DirectoryStorage, Source
@@ -240,7 +251,16 @@ def test_watch_finds_a_split_view_and_keeps_the_evidence(ours: int, theirs: int,
     watch = Watch(LogClient(DirectoryStorage(fork.public), keys), state)  # after a restart
     with pytest.raises(SplitViewError, match="split view"):
         watch.look()
-    old, new = (SignedCheckpoint.open(path.read_bytes(), *keys) for path in watch.evidence())
+    # What anybody can check with the log's key alone.
+    old, new, proof = watch.evidence()
+    old, new = (SignedCheckpoint.open(path.read_bytes(), *keys) for path in (old, new))
+    assert proof.exists() is (ours != theirs)
+    hashes = [base64.b64decode(line) for line in proof.read_bytes().splitlines()] if proof.exists() else []
+    verify_split(old, new, hashes)
+    verify_split(new, old, hashes)
+    if hashes:
+        with pytest.raises(ConsistencyError):
+            verify_split(old, new, [bytes(32), *hashes[1:]])
     assert (old.size, new.size) == (600 + ours, 600 + theirs)
     assert old == before.checkpoint
     assert state.read_bytes() == before.note, "the split view is not taken for the new truth"
@@ -277,28 +297,84 @@ def test_a_shorter_fork_does_not_pass_for_a_stale_cache_for_ever(directory: LogD
     now[0] = 61.0
     with pytest.raises(SplitViewError, match="rolled back, or a fork"):
         watch.look()
-    assert [SignedCheckpoint.open(path.read_bytes(), *keys).size for path in watch.evidence()] == [605, 601]
+    assert [SignedCheckpoint.open(path.read_bytes(), *keys).size for path in watch.evidence()[:2]] == [605, 601]
+    assert not watch.evidence()[2].exists()
+
+
+@pytest.mark.parametrize("how", ["damaged", "lost", "cut"])
+def test_tiles_that_somebody_damaged_are_no_split_view(how: str, directory: LogDirectory, tmp_path: Path) -> None:
+    """Whoever serves the tiles is not the log. But a log that never shows what it signs is not followed for ever."""
+    keys, state, now = directory.identity().keys, tmp_path / "seen", [0.0]
+    watch = Watch(LogClient(DirectoryStorage(directory.public), keys), state, patience=60, clock=lambda: now[0])
+    watch.look()
+    with directory.open() as log:
+        log.append(b"one more")
+
+    def damage(tile: Path) -> bytes:
+        good = tile.read_bytes()
+        tile.unlink() if how == "lost" else tile.write_bytes(bytes(len(good)) if how == "damaged" else good[:-1])
+        return good
+
+    tile = directory.public / "tile" / "1" / "000.p" / "2"
+    good = damage(tile)
+    for now[0] in (0.0, 60.0):
+        with pytest.raises((NetworkError, MalformedError), match=r"do not lead|missing|instead of"):
+            watch.look()
+    assert not any(path.exists() for path in watch.evidence())
+    tile.write_bytes(good)
+    assert watch.look().checkpoint.size == 601, "it was a disturbance"
+    with directory.open() as log:
+        log.append(b"and one more")
+    damage(directory.public / "tile" / "0" / "002.p" / "90")
+    with pytest.raises((NetworkError, MalformedError)):
+        watch.look()
+    now[0] = 121.0
+    watch.evidence()[2].write_bytes(b"of an earlier one")
+    with pytest.raises(SplitViewError, match="for 61 s: it signs what it does not show") as caught:
+        watch.look()
+    assert caught.value.proof is None
+    assert [SignedCheckpoint.open(path.read_bytes(), *keys).size for path in watch.evidence()[:2]] == [601, 602]
+    assert not watch.evidence()[2].exists()
+
+
+def test_an_honest_log_cannot_be_shown_to_be_split(directory: LogDirectory) -> None:
+    client = LogClient(DirectoryStorage(directory.public), directory.identity().keys)
+    old = client.checkpoint()
+    with directory.open() as log:
+        log.append(b"one more")
+    new = client.checkpoint()
+    proof = client.consistency(old, new)
+    for false in ((), proof, (old.checkpoint.root, *proof), (bytes(32), *proof), (bytes(32),)):
+        with pytest.raises(ConsistencyError):
+            verify_split(old.checkpoint, new.checkpoint, false)
+    with pytest.raises(ConsistencyError):
+        verify_split(old.checkpoint, old.checkpoint, ())
+    with pytest.raises(ConsistencyError):  # two logs may well differ
+        verify_split(old.checkpoint, replace(old.checkpoint, origin="log.example/other", root=bytes(32)), ())
 
 
 def test_one_damaged_download_accuses_nobody(directory: LogDirectory, tmp_path: Path) -> None:
     class Flaky:
-        def __init__(self) -> None:
-            self.bad = True
+        bad = ""
 
         def read(self, path: str, *, max_size: int) -> bytes | None:
             data = DirectoryStorage(directory.public).read(path, max_size=max_size)
-            if path == "tile/0/000" and self.bad:
-                self.bad = False
+            if path == self.bad:
+                self.bad = ""
                 return bytes(len(data or b""))
             return data
 
-    keys = directory.identity().keys
+    keys, source = directory.identity().keys, Flaky()
     old = LogClient(DirectoryStorage(directory.public), keys).checkpoint()
     with directory.open() as log:
         log.append(b"one more")
-    client = LogClient(Flaky(), keys)
-    client._reader.node(600, 0, 0)  # the damaged tile is in the cache
-    client.consistency(client.seen(old.note), client.checkpoint())
+    for tile in ("tile/1/000.p/2", "tile/0/002.p/89"):
+        client, source.bad = LogClient(source, keys), tile
+        client.consistency(client.seen(old.note), client.checkpoint())
+        assert not source.bad, "the proof goes over this tile"
+        client, source.bad = LogClient(source, keys), tile
+        assert client.entry(600, client.checkpoint()) == b"one more"
+        assert not source.bad
 
 
 def test_a_damaged_state_is_not_a_beginning(directory: LogDirectory, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ The log's storage and whatever serves it are trusted for nothing but availabilit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from verifiable.errors import ConsistencyError, NetworkError, StaleError, TrustError
+from verifiable.errors import ConsistencyError, InclusionError, NetworkError, StaleError, TrustError
 from verifiable.ledger import tiles
 from verifiable.ledger.checkpoint import Checkpoint, SignedCheckpoint
 from verifiable.ledger.note import NoteKey
@@ -31,13 +31,35 @@ class Seen:
 
 
 class SplitViewError(ConsistencyError):
-    """The log has signed two checkpoints of which neither extends the other; ``old`` and ``new`` are the evidence."""
+    """The log has signed ``old`` and ``new``, of which neither extends the other, or never showed that one does.
 
-    def __init__(self, message: str, *, old: Seen, new: Seen) -> None:
-        super().__init__(
-            message, hint="keep both checkpoints: together they show anybody that this log shows different histories"
+    ``proof``: empty for two checkpoints of one size, which show it by themselves. Else the root that the larger one's tree had at
+    the size of the smaller, followed by the consistency proof from that root: it holds, so the larger one commits to a tree
+    that the smaller is not (:func:`verify_split`). None: nothing is shown but that the log did not answer for its signature.
+    """
+
+    def __init__(self, message: str, *, old: Seen, new: Seen, proof: tuple[bytes, ...] | None) -> None:
+        shown = "together they show anybody that this log shows different histories"
+        unshown = "the log owes the proof that one extends the other"
+        super().__init__(message, hint=f"keep both checkpoints: {unshown if proof is None else shown}")
+        self.old, self.new, self.proof = old, new, proof
+
+
+def verify_split(one: Checkpoint, other: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Return when ``proof`` of a :class:`SplitViewError` shows that the two checkpoints are of different histories.
+
+    Their signatures are verified already. Raises ConsistencyError when it does not.
+    """
+    first, last = sorted((one, other), key=lambda checkpoint: checkpoint.size)
+    if first.size == last.size:
+        root: bytes = last.root
+    else:
+        root = proof[0] if proof else b""
+        verify_consistency(first.size, root, last.size, last.root, proof[1:])
+    if first.origin != last.origin or root == first.root:
+        raise ConsistencyError(
+            f"checkpoints of sizes {first.size} and {last.size}: nothing contradicts that one extends the other"
         )
-        self.old, self.new = old, new
 
 
 class LogClient:
@@ -70,10 +92,7 @@ class LogClient:
 
         Raises InclusionError, NetworkError.
         """
-        size, root = at.checkpoint.size, at.checkpoint.root
-        proof = proofs.inclusion_proof(index, size, partial(self._reader.node, size))
-        verify_inclusion(self._reader.leaf(size, index), index, size, proof, root)
-        return proof
+        return self._twice(lambda: self._included(index, at.checkpoint))
 
     def entry(self, index: int, at: Seen) -> bytes:
         """Entry ``index``, shown to be under ``at``. Raises InclusionError, NetworkError, MalformedError."""
@@ -88,18 +107,21 @@ class LogClient:
         """The proof that ``new`` extends ``old``, made from the log's tiles and verified.
 
         Raises StaleError (``new`` is the smaller one, and agrees as far as can be told), SplitViewError (they contradict each
-        other), NetworkError (the log does not show the tiles that a proof needs), MalformedError.
+        other), NetworkError (the log does not show the tiles that a proof needs, or not those of its root), MalformedError.
         """
         first, last = sorted((old.checkpoint, new.checkpoint), key=lambda checkpoint: checkpoint.size)
         try:
-            proof = self._proven(first, last)
-        except ConsistencyError:
-            # A tile that was damaged on its way, once, is no reason to accuse anybody.
-            self._reader = TileReader(self._source, blame=NetworkError)
-            try:
-                proof = self._proven(first, last)
-            except ConsistencyError as error:
-                raise SplitViewError(f"log {first.origin!r}: split view: {error}", old=old, new=new) from error
+            proof = self._twice(lambda: self._proven(first, last))
+        except ConsistencyError as error:
+            shown = self._contradiction(first, last)
+            if shown is not None:
+                raise SplitViewError(f"log {first.origin!r}: split view: {error}", old=old, new=new, proof=shown) from error
+            if new.checkpoint.size < old.checkpoint.size:
+                raise _stale(first, last) from error
+            raise NetworkError(
+                f"log {last.origin!r}: its tiles do not lead to the root of size {last.size}",
+                hint="damaged where they are kept or on the way; run fsck on it",
+            ) from error
         except NetworkError as error:
             if new.checkpoint.size < old.checkpoint.size:  # nor does it serve the larger tree any more
                 raise _stale(first, last) from error
@@ -108,10 +130,37 @@ class LogClient:
             raise _stale(first, last)
         return proof
 
+    def _included(self, index: int, under: Checkpoint) -> tuple[bytes, ...]:
+        proof = proofs.inclusion_proof(index, under.size, partial(self._reader.node, under.size))
+        verify_inclusion(self._reader.leaf(under.size, index), index, under.size, proof, under.root)
+        return proof
+
     def _proven(self, first: Checkpoint, last: Checkpoint) -> tuple[bytes, ...]:
         proof = proofs.consistency_proof(first.size, last.size, partial(self._reader.node, last.size))
         verify_consistency(first.size, first.root, last.size, last.root, proof)
         return proof
+
+    def _contradiction(self, first: Checkpoint, last: Checkpoint) -> tuple[bytes, ...] | None:
+        """What shows that the two contradict each other, or None when the tiles are not those of the larger one.
+
+        Whoever serves the tiles is not the log: tiles that lead nowhere accuse nobody.
+        """
+        node, proof = partial(self._reader.node, last.size), tuple[bytes, ...]()
+        if first.size < last.size:
+            proof = (proofs.root(first.size, node), *proofs.consistency_proof(first.size, last.size, node))
+        try:
+            verify_split(first, last, proof)
+        except ConsistencyError:
+            return None
+        return proof
+
+    def _twice(self, attempt: Callable[[], tuple[bytes, ...]]) -> tuple[bytes, ...]:
+        """A tile that was damaged on its way, once, is in the cache: it is fetched again before anybody is blamed."""
+        try:
+            return attempt()
+        except (InclusionError, ConsistencyError):
+            self._reader = TileReader(self._source, blame=NetworkError)
+            return attempt()
 
 
 def _stale(now: Checkpoint, before: Checkpoint) -> StaleError:

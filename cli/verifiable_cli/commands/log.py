@@ -243,7 +243,7 @@ def fsck(log: str, vkeys: tuple[str, ...], private: Path | None, as_json: bool) 
     type=click.FloatRange(min=0),
     default=3600.0,
     show_default=True,
-    help="Seconds for which a smaller checkpoint passes for a stale cache.",
+    help="Seconds for which a smaller checkpoint passes for a stale cache, and missing tiles for a disturbance.",
 )
 @click.option("--looks", type=click.IntRange(min=1), help="Stop after so many looks.  [default: never]")
 @options.json_option
@@ -259,14 +259,15 @@ def watch(
 ) -> None:
     """Follow LOG: each checkpoint must extend the last one, for ever. Ends, with exit code 1, on a split view.
 
-    Then the two signed checkpoints that contradict each other are in STATE.split-old and STATE.split-new: evidence that anybody
-    can check. What passes by itself (an unreachable server, an error page, a stale cache) is reported and tried again.
+    Then the two signed checkpoints that contradict each other are in STATE.split-old and STATE.split-new, and the proof that they
+    do in STATE.split-proof: evidence that anybody can check. What passes by itself (an unreachable server, an error page, a
+    damaged download, a stale cache) is reported and tried again.
 
     \b
     Example:
       verifiable log watch https://log.example.org/receipts --vkey VKEY --state log.seen
     """
-    from verifiable.errors import MalformedError, NetworkError, StaleError
+    from verifiable.errors import BindingError, MalformedError, NetworkError, SignatureError, StaleError, TrustError
     from verifiable.ledger.client import LogClient, SplitViewError
     from verifiable.ledger.watch import Watch
 
@@ -276,10 +277,14 @@ def watch(
         try:
             seen = following.look()
         except SplitViewError:
-            for path in following.evidence():
+            for path in filter(Path.exists, following.evidence()):
                 output.say(f"evidence: {path}")
             raise
         except (NetworkError, StaleError, MalformedError) as error:
+            output.fail(error)
+        except (SignatureError, TrustError, BindingError) as error:
+            if following.last is None:  # the keys that were given are not this log's
+                raise
             output.fail(error)
         else:
             _seen(seen, last, as_json=as_json)
