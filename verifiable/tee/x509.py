@@ -249,13 +249,18 @@ def _all(reader: der.Reader) -> Iterable[der.Element]:
 
 
 def _extensions(element: der.Element | None, what: str) -> dict[str, Extension]:
-    found: dict[str, Extension] = {}
     if element is None:
-        return found
+        return {}
     outer = element.children(0xA3)
     inner = outer.take().children()
     outer.done()
-    for each in _all(inner):
+    return parse_extensions(inner, what=what)
+
+
+def parse_extensions(reader: der.Reader, *, what: str) -> dict[str, Extension]:
+    """What is inside the Extensions of a certificate, of a revocation list or of an entry in one. Raises MalformedError."""
+    found: dict[str, Extension] = {}
+    for each in _all(reader):
         fields = each.children()
         oid = fields.take().oid()
         critical = fields.take().boolean() if fields.peek() == der.BOOLEAN else False
@@ -274,5 +279,5 @@ def _key_usage(value: bytes) -> int:
 
 __all__ = [
     "CERT_SIGN", "CRL_SIGN", "DIGITAL_SIGNATURE", "MAX_CHAIN", "MAX_SIZE", "Certificate", "Extension", "common_name", "follow",
-    "load_key", "parse_pem_chain", "verify",
+    "load_key", "parse_extensions", "parse_pem_chain", "verify",
 ]  # fmt: skip
