@@ -9,7 +9,7 @@ commitment) or private (its type alone). Unverified: everything here is what som
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,8 @@ MAX_TENSORS = 256
 MAX_EVIDENCE = 16
 MAX_SOURCES = 256
 MAX_NONCE_SIZE = 64
+#: What hardware says of a claim, and what that is judged with: they come after the claim that they are about.
+ATTESTATION_KINDS = ("tee", "collateral")
 _COMMITMENT_SIZE = 32
 _KEY_SIZE = 1024
 
@@ -102,7 +104,7 @@ class ClaimedTensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceDescriptor:
-    """A piece of evidence by digest: ``kind`` is ``zk``, ``tee`` or ``rerun``."""
+    """A piece of evidence by digest: ``kind`` is ``zk``, ``tee``, ``collateral`` (what a ``tee`` is judged with) or ``rerun``."""
 
     kind: str
     media_type: str
@@ -201,6 +203,14 @@ class Claim:
         if len(entries) < len(self.outputs):
             entries.append({"name": "circuit", "digest": {"sha256": self.circuit.hex}})
         return entries
+
+    @property
+    def attested_digest(self) -> Digest:
+        """What hardware signs of the claim: SHA-256 of its statement without the evidence of hardware, which is only made
+        then.
+        """
+        kept = tuple(each for each in self.evidence if each.kind not in ATTESTATION_KINDS)
+        return Digest.of(replace(self, evidence=kept).encode())
 
     def encode(self) -> bytes:
         """The in-toto Statement v1 in canonical JSON; ``Claim.parse(c.encode()) == c``."""

@@ -7,17 +7,19 @@ Orchestration only. Nothing is written here; the receipt's bytes are ``proved.re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifiable import paths
 from verifiable.claim import MAX_NONCE_SIZE, Claim
+from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import BindingError, MalformedError, UnsupportedError
 from verifiable.receipt import Evidence, Receipt, make_receipt
+from verifiable.tee.attesting import Attached
 from verifiable.zk import directory, registry
 from verifiable.zk.circuit import Circuit
 from verifiable.zk.quantise import quantise, values
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from verifiable.keys.signer import Signer
 
     Inputs = str | Path | Mapping[str, Tensor] | Mapping[str, NDArray[np.generic]]
+
+#: (the signing key's fingerprint, the nonce, the claim's digest) -> attestations of that claim.
+Attest = Callable[[Digest, bytes, Digest], Iterable[Attached]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,8 @@ def prove(
     request_id: str | None = None,
     embed_circuit: bool = True,
     evidence: str = "zk",
+    attestations: Sequence[Attached] = (),
+    attest: Attest | None = None,
     systems: Mapping[str, ProofSystem] | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     limits: Limits | None = None,
@@ -90,7 +97,9 @@ def prove(
     ``circuit``: a folder or what :func:`verifiable.compile` gave. ``inputs``: a file, or tensors or arrays by name in the model's
     own dtypes. ``signer``: by default this user's own key, made on first use. ``nonce``: the verifier's challenge, at
     most 64 bytes. ``evidence``: ``zk``, or ``rerun`` for no proof at all: a verifier who has the model runs it again, which is
-    the cheapest honest evidence where everything is public.
+    the cheapest honest evidence where everything is public; or ``none`` besides what hardware says. ``attestations``: of the
+    signing key, made beforehand (:func:`verifiable.tee.attesting.attest`); ``attest``: called with the signing key's fingerprint,
+    the nonce (empty for none) and the claim's digest, and gives attestations of this very claim.
 
     Raises MalformedError (inputs), UnsupportedError, TrustError (the setup is not here), FatalStateError (memory, deadline).
     """
@@ -106,17 +115,25 @@ def prove(
     started = clock()
     made = _evidence(evidence, system, prover, integers, limits or Limits(), progress)
     claim = Claim.build(
-        circuit=prover.circuit, inputs=given, public=made.public, evidence=[made.evidence.descriptor],
+        circuit=prover.circuit, inputs=given, public=made.public, evidence=[each.descriptor for each in made.evidence],
         public_key=signer.public_key, started_on=started, finished_on=max(clock(), started), nonce=nonce,
         request_id=request_id, node_name=node,
     )  # fmt: skip
-    receipt = make_receipt(claim, [made.evidence], signer, prover.verifier if embed_circuit else None)
+    if attest is not None:
+        progress("attesting", None)
+        attestations = (*attestations, *attest(signer.fingerprint, nonce or b"", claim.attested_digest))
+    if not (made.evidence or attestations):
+        raise UnsupportedError("a receipt without any evidence is not made here", hint="--attest KIND, or --evidence zk or rerun")
+    vouched = dict.fromkeys(piece for attached in attestations for piece in Evidence.attested(attached))
+    pieces = (*made.evidence, *vouched)
+    claim = replace(claim, evidence=tuple(piece.descriptor for piece in pieces))
+    receipt = make_receipt(claim, pieces, signer, prover.verifier if embed_circuit else None)
     return ProvedReceipt(receipt=receipt, circuit=prover.circuit, outputs=made.outputs, seconds=made.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
-    evidence: Evidence
+    evidence: tuple[Evidence, ...]
     public: Public
     outputs: Mapping[str, Tensor]
     seconds: Mapping[str, float]
@@ -128,12 +145,12 @@ def _evidence(  # noqa: PLR0917 - private, and called once
     if kind == "zk":
         proved = system.prove(prover, integers, limits=limits, progress=progress)
         proof = Evidence.zk(proved.proof, proved.media_type)
-        return _Made(evidence=proof, public=proved.public, outputs=proved.outputs, seconds=proved.seconds)
-    if kind != "rerun":
-        raise UnsupportedError(f"evidence {kind[:40]!r} cannot be made here", hint="known: zk, rerun")
+        return _Made(evidence=(proof,), public=proved.public, outputs=proved.outputs, seconds=proved.seconds)
+    if kind not in {"rerun", "none"}:
+        raise UnsupportedError(f"evidence {kind[:40]!r} cannot be made here", hint="known: zk, rerun, none")
     visible = prover.circuit.visibility
     if (visible.inputs, visible.outputs) != ("public", "public"):
-        raise UnsupportedError("what is hidden cannot be run again by others", hint="prove it, or make inputs and outputs public")
+        raise UnsupportedError("what is hidden is shown by a proof alone", hint="prove it, or make inputs and outputs public")
     progress("running", None)
     started = time.monotonic()
     outputs = registry.executor(system).execute(prover, integers)
@@ -142,7 +159,8 @@ def _evidence(  # noqa: PLR0917 - private, and called once
         outputs=tuple(Bound(name=spec.name, integers=outputs[spec.name]) for spec in prover.circuit.outputs),
     )
     seconds = {"run": time.monotonic() - started}
-    return _Made(evidence=Evidence.rerun(prover.circuit), public=public, outputs=outputs, seconds=seconds)
+    offered = (Evidence.rerun(prover.circuit),) if kind == "rerun" else ()
+    return _Made(evidence=offered, public=public, outputs=outputs, seconds=seconds)
 
 
 def run(

@@ -19,11 +19,14 @@ from verifiable.errors import BindingError, MalformedError
 from verifiable.keys.signer import Signer
 from verifiable.ledger.entry import Entry
 from verifiable.ledger.sigstore import Bundle, LogEntry
+from verifiable.tee.attesting import Attached
+from verifiable.tee.document import MEDIA_TYPE as ATTESTATION_TYPE
 from verifiable.zk import circuit as _circuit
 from verifiable.zk.circuit import Circuit, VerifierCircuit
 
 MEDIA_TYPE = "application/vnd.verifiable.receipt.v1+json"
-EVIDENCE_KINDS = ("zk", "tee", "rerun")
+EVIDENCE_KINDS = ("zk", "tee", "collateral", "rerun")
+COLLATERAL_TYPE = "application/octet-stream"
 MAX_SIZE = 1 << 26
 
 
@@ -37,6 +40,17 @@ class Evidence:
     @classmethod
     def zk(cls, proof: bytes, media_type: str) -> Evidence:
         return cls(descriptor=EvidenceDescriptor.of(proof, kind="zk", media_type=media_type), data=proof)
+
+    @classmethod
+    def attested(cls, attached: Attached) -> tuple[Evidence, ...]:
+        """An attestation, and the collateral that it names."""
+        document = attached.attestation.encode()
+        described = EvidenceDescriptor.of(document, kind="tee", media_type=ATTESTATION_TYPE)
+        return (cls(descriptor=described, data=document), *(cls._collateral(data) for data in attached.collateral))
+
+    @classmethod
+    def _collateral(cls, data: bytes) -> Evidence:
+        return cls(descriptor=EvidenceDescriptor.of(data, kind="collateral", media_type=COLLATERAL_TYPE), data=data)
 
     @classmethod
     def rerun(cls, circuit: Circuit) -> Evidence:

@@ -8,8 +8,8 @@ ignored could be the one that was meant to forbid something.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ from verifiable.keys.public import fingerprint, parse_public_key_pem
 from verifiable.ledger.note import ED25519, NoteKey
 from verifiable.ledger.policy import Policy
 from verifiable.ledger.sigstore import log_id
+from verifiable.tee.reference import Reference, require_distinct
+from verifiable.tee.roots import ROOT_KINDS, Roots
 
 _MAX_ENTRIES = 4096
 
@@ -90,13 +92,18 @@ class TrustedLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRoot:
-    """What is believed. ``setups`` are accepted besides the known ceremonies; ``keys`` sign receipts, ``verifiers`` verdicts."""
+    """What is believed. ``setups`` are accepted besides the known ceremonies; ``keys`` sign receipts, ``verifiers`` verdicts.
+
+    ``references``: what TEE evidence is to say; ``vendors``: roots of hardware besides those that come with this package.
+    """
 
     keys: tuple[TrustedKey, ...] = ()
     circuits: tuple[Trusted, ...] = ()
     setups: tuple[Trusted, ...] = ()
     logs: tuple[TrustedLog, ...] = ()
     verifiers: tuple[TrustedKey, ...] = ()
+    references: tuple[Reference, ...] = ()
+    vendors: Roots = field(default_factory=Roots)
 
     @classmethod
     def pin(cls, *ids: Digest | str) -> TrustRoot:
@@ -114,6 +121,12 @@ class TrustRoot:
         added = tuple(Trusted(name="pinned by the caller", digest=d) for d in dict.fromkeys(wanted) if d not in named)
         return replace(self, circuits=(*kept, *added))
 
+    def referring(self, references: Iterable[Reference]) -> TrustRoot:
+        """This trust root with these reference values besides its own. Raises MalformedError where two have one name."""
+        both = (*self.references, *references)
+        require_distinct(both)
+        return replace(self, references=both)
+
     @classmethod
     def parse(cls, data: bytes) -> TrustRoot:
         """Read the TOML file. Raises MalformedError, and UnsupportedError for keys that are not on P-256."""
@@ -123,9 +136,12 @@ class TrustRoot:
             circuits=_entries(root, "circuits", lambda r: _trusted(r, "id")),
             setups=_entries(root, "setups", lambda r: _trusted(r, "fingerprint")),
             logs=_entries(root, "logs", _log),
+            references=_entries(root, "references", Reference.from_record),
+            vendors=Roots(roots=tuple(each for group in _entries(root, "vendors", _vendor) for each in group.roots)),
             verifiers=_entries(root, "verifiers", _key),
         )
         root.done()
+        require_distinct(trust.references)
         if len({log.origin for log in trust.logs}) != len(trust.logs):
             raise MalformedError("trust root: two logs of one origin", hint="an origin is one log's, with one key")
         return trust
@@ -166,6 +182,15 @@ def _log(record: Record) -> TrustedLog:
         policy=policy,
         administrator=_pem(record, "administrator") if record.has("administrator") else None,
         validity=_validity(record),
+    )
+
+
+def _vendor(record: Record) -> Roots:
+    kinds = record.items("kinds", maximum=16)
+    if not kinds or not all(kind in ROOT_KINDS for kind in kinds):
+        raise MalformedError(f"{record.where}.kinds: a list of {', '.join(ROOT_KINDS)} is wanted")
+    return Roots.given(
+        record.text("name", max_length=256), kinds, record.text("certificate", max_length=MAX_SIZE).encode("utf-8", "replace")
     )
 
 

@@ -119,7 +119,16 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--key-event", "key_events", multiple=True, type=PATH, metavar="FILE",
             help="A settled key event (add, retire, revoke) to judge keys by. Repeatable.",
         ),
+        click.option(
+            "--reference", "references", multiple=True, type=PATH, metavar="FILE",
+            help="Reference values (TOML) that TEE evidence is held to, besides those of the trust root. Repeatable.",
+        ),
+        click.option(
+            "--collateral", multiple=True, type=PATH, metavar="FILE",
+            help="What TEE evidence is judged with, where the receipt only names it. Repeatable.",
+        ),
         click.option("--allow-dev-srs", is_flag=True, help="Accept a development setup; whoever made it can forge proofs."),
+        click.option("--allow-simulated-tee", is_flag=True, help="Let TEE evidence count that no hardware stands behind."),
     )):  # fmt: skip
         function = option(function)
     return function

@@ -13,7 +13,7 @@ from verifiable import files
 from verifiable.digest import Digest
 from verifiable.encoding.record import format_time
 from verifiable.errors import Error, MalformedError, TrustError, VerificationError
-from verifiable_cli import options, output
+from verifiable_cli import attested, options, output
 
 if TYPE_CHECKING:
     from verifiable.checklist import Check
@@ -58,26 +58,35 @@ def question(
     dims: tuple[str, ...],
     nonce: bytes | None,
     key_events: tuple[Path, ...],
+    references: tuple[Path, ...],
+    collateral: tuple[Path, ...],
     allow_dev_srs: bool,
+    allow_simulated_tee: bool,
 ) -> Question:
     """Read everything that ``options.judging_options`` names. Raises Error."""
     import verifiable
     from verifiable import receipt as _receipt
     from verifiable.encoding import toml
+    from verifiable.tee.evidence import MAX_SIZE as MAX_COLLATERAL_SIZE
+    from verifiable.tee.reference import parse_references
 
     axes, root = options.dims(dims), verifiable.TrustRoot()
     if trust is not None:
         root = verifiable.TrustRoot.parse(files.read(trust, what="trust root", max_size=toml.MAX_SIZE))
     rules = None if policy is None else files.read(policy, what="policy", max_size=toml.MAX_SIZE)
     events = [files.read(path, what="key event", max_size=MAX_EVENT_SIZE) for path in key_events]
+    for path in references:
+        root = root.referring(parse_references(files.read(path, what="reference values", max_size=toml.MAX_SIZE)))
     pinned, folders = _circuits(circuits)
     data = files.read(receipt, what="receipt", max_size=_receipt.MAX_SIZE)
     given, opened = _circuit_of(data, folders, needed=bool(input_file or output_file or model))
     inputs, outputs = _expected(None if opened is None else opened.circuit, input_file, output_file)
     narrowed = root.pinning(*pinned) if circuits else root
     others = {
-        "nonce": nonce, "allow_dev_srs": allow_dev_srs, "circuit": given, "inputs": inputs, "outputs": outputs,
+        "nonce": nonce, "allow_dev_srs": allow_dev_srs, "allow_simulated_tee": allow_simulated_tee, "circuit": given,
+        "inputs": inputs, "outputs": outputs,
         "key_events": events, "program": _derived(model, opened, narrowed, axes),
+        "collateral": [files.read(path, what="collateral", max_size=MAX_COLLATERAL_SIZE) for path in collateral],
     }  # fmt: skip
     return Question(verifier=verifiable.Verifier(narrowed), receipt=data, policy=rules, others=others)
 
@@ -154,6 +163,7 @@ def render(verified: Verified) -> list[str]:
     lines = [f"model    {verified.model.hex if verified.model else 'not established'}", f"circuit  {verified.circuit.id.hex}"]
     for kind, tensors in (("input", verified.inputs), ("output", verified.outputs)):
         lines += [f"{kind:<7}  {_tensor_line(tensor)}" for tensor in tensors]
+    lines += [line for each in verified.attested for line in attested.lines(each)]
     return [*map(output.one_line, lines), *(f"note     {output.one_line(caveat)}" for caveat in verified.caveats)]
 
 
@@ -188,6 +198,7 @@ def verified_json(verified: Verified, *, values: bool) -> dict[str, Any]:
         "evidence": list(verified.evidence),
         "floatErrors": dict(verified.float_errors),
         "settled": [settled_json(place) for place in verified.settled],
+        "attested": [attested.to_json(each, checks_json) for each in verified.attested],
         "signatureOnly": verified.signature_only,
         "nonce": {
             "claimed": verified.claim.nonce.hex() if verified.claim.nonce else None,

@@ -138,7 +138,7 @@ def test_a_policy_that_answers_anything_but_how_it_is_met_is_not_met(answer: obj
 def test_a_file_that_a_bare_claim_could_meet_is_refused(text: str) -> None:
     with pytest.raises(MalformedError, match="asks only for fresher-than") as caught:
         parse_policy(text.encode())
-    assert "proved, rerun or signed-by" in caught.value.hint
+    assert "proved, rerun, attested or signed-by" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", [AllOf, AnyOf])

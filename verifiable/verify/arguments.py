@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from verifiable.encoding.tensor import Tensor
@@ -12,7 +12,9 @@ from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.system import ModelProgram
 
 
-def check(*, receipt: object, circuit: object, program: object, nonce: object, inputs: object, outputs: object) -> None:
+def check(
+    *, receipt: object, circuit: object, program: object, nonce: object, inputs: object, outputs: object, collateral: object
+) -> None:
     """Raises MalformedError naming the argument, and what to pass instead."""
     wanted("receipt", receipt, bytes, hint="read the file: Path(...).read_bytes()")
     for name, value, kind, hint in (
@@ -22,6 +24,9 @@ def check(*, receipt: object, circuit: object, program: object, nonce: object, i
     ):
         if value is not None:
             wanted(name, value, kind, hint=hint)
+    wanted("collateral", collateral, Sequence, hint="[Path(...).read_bytes(), ...]")
+    for data in collateral:  # type: ignore[attr-defined]
+        wanted("collateral", data, bytes, hint="[Path(...).read_bytes(), ...]")
     for name, tensors in (("inputs", inputs), ("outputs", outputs)):
         if tensors is not None:
             wanted(name, tensors, Mapping, hint="{name: Tensor.from_array(array)}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from verifiable.encoding.record import format_time
 from verifiable.errors import MalformedError
 from verifiable.model.fidelity import Fidelity
 from verifiable.verify.verified import Verified
@@ -14,6 +15,7 @@ def caveats(verified: Verified, circuit: VerifierCircuit) -> tuple[str, ...]:
     found = []
     if verified.signature_only:
         found.append("signed, not proved: the values rest on the word of whoever holds the key, and on nothing else")
+    found += _hardware(verified)
     if verified.setup is not None and verified.setup.insecure:
         found.append("the setup is not trustworthy: whoever made it can forge proofs")
     if verified.signer.name is None:
@@ -36,6 +38,23 @@ def caveats(verified: Verified, circuit: VerifierCircuit) -> tuple[str, ...]:
     if verified.nonce is None:
         found.append("when it ran is the node's word")
     return tuple(found)
+
+
+def _hardware(verified: Verified) -> list[str]:
+    """What stands behind TEE evidence, and what does not."""
+    told = []
+    counting = [each for each in verified.attested if each.counts]
+    if any(each.simulated for each in counting):
+        told.append("its TEE evidence is simulated: whoever holds the machine can make it say anything")
+    if counting and not {"zk", "rerun"} & set(verified.evidence):
+        told.append("attested, not proved: the values rest on the hardware, its vendor, and the code that was measured")
+    for each in verified.attested:
+        if not each.counts:
+            told.append(f"the {each.kind} evidence counts for nothing: {each.problem}")
+        elif each.later is not None:
+            then = format_time(each.at)
+            told.append(f"the {each.kind} evidence was good at {then}, and would not be accepted now: {each.later}")
+    return told
 
 
 def _nearness(verified: Verified, circuit: VerifierCircuit) -> list[str]:

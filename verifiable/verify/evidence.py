@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from verifiable.checklist import Step
 from verifiable.digest import Digest
-from verifiable.errors import BindingError, TrustError, UnsupportedError
+from verifiable.errors import BindingError, TrustError
 from verifiable.receipt import Evidence, Receipt
 from verifiable.zk.circuit import VerifierCircuit
 from verifiable.zk.system import ProofSystem, Public
 
 
 def verify_all(receipt: Receipt, circuit: VerifierCircuit, public: Public, system: ProofSystem, step: Step) -> tuple[str, ...]:
-    """The kinds of what was verified, in order; empty for a receipt without evidence.
+    """The kinds of what was verified, in order; empty for a receipt without a proof.
 
-    An offered re-run is only held to the circuit's program here: it is evidence once it has been made. Raises BindingError (not
-    what the claim describes), TrustError (its bytes are elsewhere), UnsupportedError (another kind than zk and rerun), and what
-    :meth:`ProofSystem.verify` raises.
+    An offered re-run is only held to the circuit's program here: it is evidence once it has been made. So is evidence of
+    hardware to its description. Raises BindingError (not what the claim describes), TrustError (its bytes are elsewhere), and
+    what :meth:`ProofSystem.verify` raises.
     """
     described = receipt.claim.evidence
     if described != tuple(evidence.descriptor for evidence in receipt.evidence):
@@ -30,7 +30,10 @@ def verify_all(receipt: Receipt, circuit: VerifierCircuit, public: Public, syste
                 raise BindingError("the re-run that the receipt offers is not of the circuit's program")
             step.note("a re-run is offered")
             continue
-        proof = _proof(evidence, system)
+        data = _data(evidence)
+        if evidence.descriptor.kind != "zk":
+            continue  # judged by :mod:`.attestation`
+        proof = _proof(evidence, data, system)
         system.verify(circuit, public, proof)
         step.note(f"zk proof by {system.id}, {len(proof):,} bytes")
         kinds.append(evidence.descriptor.kind)
@@ -39,15 +42,19 @@ def verify_all(receipt: Receipt, circuit: VerifierCircuit, public: Public, syste
     return tuple(kinds)
 
 
-def _proof(evidence: Evidence, system: ProofSystem) -> bytes:
-    """The bytes, if they are those described, and described as what ``system`` verifies."""
+def _data(evidence: Evidence) -> bytes | None:
+    """The bytes, if they are those described; None where they are elsewhere."""
     descriptor, data = evidence.descriptor, evidence.data
+    if data is not None and (len(data) != descriptor.size or Digest.of(data) != descriptor.digest):
+        raise BindingError(f"the {descriptor.kind} evidence is not the one that the claim describes")
+    return data
+
+
+def _proof(evidence: Evidence, data: bytes | None, system: ProofSystem) -> bytes:
+    """A proof that is here, and described as what ``system`` verifies."""
+    descriptor = evidence.descriptor
     if data is None:
         raise TrustError(f"the {descriptor.kind} evidence {descriptor.digest} is not in the receipt")
-    if len(data) != descriptor.size or Digest.of(data) != descriptor.digest:
-        raise BindingError(f"the {descriptor.kind} evidence is not the one that the claim describes")
-    if descriptor.kind != "zk":
-        raise UnsupportedError(f"{descriptor.kind} evidence cannot be verified by this version")
     if descriptor.media_type != system.media_types.proof:
         raise BindingError(
             f"the zk evidence is called {descriptor.media_type!r}, a proof by {system.id} is {system.media_types.proof!r}"

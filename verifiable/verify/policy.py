@@ -3,8 +3,8 @@
 
 Each is a small object with one method. A policy sees only what was established; a check that was skipped has
 established nothing, so no policy can be met by it. However a policy is met, something must stand for the values: a proof, a
-re-run, or a signature that was asked for by its key. A policy that could be met otherwise is refused before anything is judged by
-it (:func:`require_grounds`), and the verifier asks again afterwards (:func:`judge`), whoever wrote the policy.
+re-run, hardware, or a signature that was asked for by its key. A policy that could be met otherwise is refused before anything
+is judged by it (:func:`require_grounds`), and the verifier asks again afterwards (:func:`judge`), whoever wrote the policy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from verifiable.digest import Digest
 from verifiable.encoding.record import Record, format_time, parse_duration
 from verifiable.encoding.toml import read_toml
 from verifiable.errors import MalformedError, PolicyError, StaleError, VerificationError
-from verifiable.verify.verified import Verified
+from verifiable.tee.evidence import KINDS
+from verifiable.verify.verified import STANDS_ALONE, Verified
 
 _MAX_DEPTH = 8
 
@@ -60,6 +61,31 @@ class Rerun:
         if "rerun" not in verified.evidence:
             raise PolicyError("the policy asks for a re-run, and none was made", hint="give the model: --model FILE")
         return Met(detail="re-run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestedBy:
+    """Hardware of this ``kind`` (None: any) vouches for it, as the ``reference`` of this name (None: any of the trust root)
+    wants.
+
+    A GPU's evidence alone never counts, simulated evidence only where the caller allowed it.
+    """
+
+    kind: str | None = None
+    reference: str | None = None
+
+    def check(self, verified: Verified) -> Met:
+        wanted = [each for each in verified.attested if self.kind in (None, each.kind)]
+        for each in wanted:
+            if each.counts and (self.reference is None or each.meets(self.reference)):
+                return Met(detail=f"attested by {each.kind}")
+        asked = f"the policy asks for {self.kind or 'TEE'} evidence"
+        if self.reference is not None:
+            asked += f" as {self.reference!r} wants it"
+        if not wanted:
+            raise PolicyError(f"{asked}, and the receipt has none", hint="ask the node for an attested receipt: prove --attest")
+        reasons = [each.problem for each in wanted if each.problem] or ["it meets other reference values only"]
+        raise PolicyError(f"{asked}: {'; '.join(reasons)}", hint=_attested_hint(verified))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +166,14 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandsAlone:
-    """The default: at least one piece of evidence that convinces without the signer's word (a proof, a re-run)."""
+    """The default: at least one piece of evidence that convinces without the signer's word (a proof, a re-run, hardware)."""
 
     def check(self, verified: Verified) -> Met:
-        kinds = [kind for kind in verified.evidence if kind in ("zk", "rerun")]
+        kinds = [kind for kind in verified.evidence if kind in STANDS_ALONE]
+        if not kinds and (problem := next((each.problem for each in verified.attested), None)):
+            raise PolicyError(
+                f"nothing in the receipt stands by itself: its TEE evidence is {problem}", hint=_attested_hint(verified)
+            )
         if not kinds:
             raise PolicyError(
                 "nothing in the receipt stands by itself: there is only the signer's word",
@@ -155,7 +185,7 @@ class StandsAlone:
 DEFAULT: Policy = StandsAlone()
 
 
-_FLAGS: dict[str, Policy] = {"proved": ProvedBy(), "rerun": Rerun(), "logged": LoggedIn()}
+_FLAGS: dict[str, Policy] = {"proved": ProvedBy(), "rerun": Rerun(), "attested": AttestedBy(), "logged": LoggedIn()}
 #: Demands that say nothing of the values.
 _NO_GROUNDS: tuple[tuple[type, tuple[str, ...]], ...] = ((FresherThan, ("fresher-than",)), (LoggedIn, ("logged",)))
 
@@ -180,7 +210,7 @@ def require_grounds(policy: Policy) -> None:
     if loose := _groundless(policy):
         raise MalformedError(
             f"policy: one way to meet it asks only for {', '.join(loose)}: nothing would stand for the values",
-            hint="add proved, rerun or signed-by, on every way: all-of = [{proved = true}, {...}]",
+            hint="add proved, rerun, attested or signed-by, on every way: all-of = [{proved = true}, {...}]",
         )
 
 
@@ -192,8 +222,8 @@ def judge(policy: Policy, verified: Verified) -> Met:
     met = _ask(policy, verified)
     if verified.signature_only and met.signer != verified.signer.fingerprint:
         raise PolicyError(
-            "the policy is met, but nothing stands for the values: there is no proof, no re-run, and it asks for no signer",
-            hint="ask for ProvedBy, Rerun or SignedBy as well",
+            "the policy is met, but nothing stands for the values: no proof, no re-run, no hardware, and it asks for no signer",
+            hint="ask for ProvedBy, Rerun, AttestedBy or SignedBy as well",
         )
     return met
 
@@ -238,14 +268,36 @@ def _demand(record: Record, name: str) -> Policy:
         return ProvedBy(circuit=Digest.parse(record.text(name)))
     if name == "signed-by":
         return SignedBy(key=Digest.parse(record.text(name)))
+    if name == "attested-by":
+        return _attested_by(record.record(name))
     if name == "logged-in":
         return LoggedIn(origin=record.text(name, max_length=255))
     if name == "fresher-than":
         return FresherThan(age=parse_duration(record.text(name, max_length=16), f"{record.where}.{name}"))
     raise MalformedError(
         f"{record.where}: unknown demand {name[:80]!r}",
-        hint="known: proved, proved-by, rerun, signed-by, fresher-than, logged, logged-in, all-of, any-of",
+        hint="known: proved, proved-by, rerun, attested, attested-by, signed-by, fresher-than, logged, logged-in, all-of, any-of",
     )
+
+
+def _attested_by(record: Record) -> AttestedBy:
+    policy = AttestedBy(
+        kind=record.choice("kind", KINDS) if record.has("kind") else None,
+        reference=record.text("reference", max_length=256) if record.has("reference") else None,
+    )
+    record.done()
+    if policy == AttestedBy():
+        raise MalformedError(f"{record.where}: names neither a kind nor a reference", hint="attested = true asks for any")
+    return policy
+
+
+def _attested_hint(verified: Verified) -> str:
+    """What whoever asked for hardware can do about evidence that does not count."""
+    if any(each.simulated and each.appraisals for each in verified.attested):
+        return "to try things out: --allow-simulated-tee"
+    if not any(each.appraisals for each in verified.attested):
+        return "say what the evidence should be: --reference FILE, or [[references]] in a trust root"
+    return "ask the node for evidence of the kind, or for newer one"
 
 
 def _refuse_empty(policies: tuple[Policy, ...]) -> None:

@@ -12,6 +12,8 @@ from verifiable.checklist import Check
 from verifiable.claim import Claim
 from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
+from verifiable.tee.evidence import VerifiedEvidence
+from verifiable.tee.reference import Appraisal
 from verifiable.zk.circuit import Circuit, Post
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The checklist of docs/formats/receipt.md; a check's number is its place here, from 1.
 NAMES = ("parse", "signature", "circuit", "inputs", "outputs", "evidence", "ledger", "freshness", "policy")
+#: The kinds of evidence that convince without the signer's word.
+STANDS_ALONE = ("zk", "rerun", "tee")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,42 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attested:
+    """One piece of TEE evidence in the receipt, none of which was found false.
+
+    ``scope``, ``nonce``: what it is bound to: the receipt's key, or the claim. ``at``: the time at which it was judged;
+    ``stands_for``: the receipt's, which is a log's where it is settled, else the time of judgement. ``evidence``: what the
+    hardware signed, None where it could not be followed to a root. ``appraisals``: by the references that it meets. ``problem``:
+    why it counts for nothing, None where it counts. ``later``: why the same evidence would not be accepted at the time of
+    judgement, None where it would.
+    """
+
+    kind: str
+    scope: str
+    nonce: bytes
+    at: datetime
+    stands_for: datetime
+    evidence: VerifiedEvidence | None = None
+    appraisals: tuple[Appraisal, ...] = ()
+    problem: str | None = None
+    later: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything may rest on it."""
+        return self.problem is None
+
+    @property
+    def simulated(self) -> bool:
+        """No hardware stands behind it."""
+        return self.evidence is not None and self.evidence.simulated
+
+    def meets(self, reference: str) -> bool:
+        """Whether it is what the reference of this name wants."""
+        return any(each.reference.name == reference for each in self.appraisals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedSetup:
     """The setup that the proof rests on, and by whose word. ``insecure``: accepted only because the caller allowed it."""
 
@@ -96,7 +136,7 @@ class Verified:
     systems without one. ``nonce``: the challenge that the claim was held to; None when none was given, whatever the claim
     carries. ``caveats``: what a careful reader should still know. ``now``: the time of judgement. ``float_errors``: after a
     re-run with the model at hand, by output, the largest difference from the float model's on these inputs. ``settled``: where
-    logs hold it.
+    logs hold it. ``attested``: its TEE evidence, also what does not count.
     """
 
     claim: Claim
@@ -113,8 +153,9 @@ class Verified:
     caveats: tuple[str, ...]
     float_errors: Mapping[str, float] = field(default_factory=dict)
     settled: tuple[Settled, ...] = ()
+    attested: tuple[Attested, ...] = ()
 
     @property
     def signature_only(self) -> bool:
-        """Whether the values rest on the signer's word alone: no proof was verified and nothing was run again."""
-        return not {"zk", "rerun"} & set(self.evidence)
+        """Whether the values rest on the signer's word alone: no proof, nothing run again, no hardware that vouches."""
+        return not set(STANDS_ALONE) & set(self.evidence)

@@ -6,7 +6,8 @@
 3. circuit: pinned; its parts are those it names; it is of the claimed model; its setup is acceptable
 4. inputs: the circuit's, and the values are what their digests and commitments say
 5. outputs: likewise
-6. evidence: what the claim describes, each verified against the instance rebuilt from the claim; a re-run where asked for
+6. evidence: what the claim describes, each verified against the instance rebuilt from the claim; a re-run where asked for; what
+   hardware says, up to its vendor's root and held to reference values, at its time
 7. ledger: the entry is this receipt's, is included, and the log and a quorum of its cosigners signed the checkpoint
 8. freshness: the caller's nonce; times in order and not in the future
 9. policy
@@ -33,6 +34,7 @@ from verifiable.receipt import Receipt
 from verifiable.trust import TrustRoot
 from verifiable.verify import arguments, evidence
 from verifiable.verify import setup as _setup
+from verifiable.verify.attestation import Appraiser
 from verifiable.verify.binding import Binder
 from verifiable.verify.caveats import caveats
 from verifiable.verify.keys import KeyHistory, signatory
@@ -66,7 +68,9 @@ class Verifier:
         program: ModelProgram | None = None,
         nonce: bytes | None = None,
         key_events: Sequence[bytes] = (),
+        collateral: Sequence[bytes] = (),
         allow_dev_srs: bool = False,
+        allow_simulated_tee: bool = False,
     ) -> Verified:
         """What ``receipt`` establishes at ``now`` (aware). Whatever fails raises an Error with the ``checks`` done so far.
 
@@ -74,14 +78,16 @@ class Verifier:
         the receipt does not carry them (giving it does not pin it: the trust root does); ``program``: what
         ``verifiable.compiling.program_of`` derived from the ONNX file, to compare with the circuit and to run again; ``nonce``:
         the challenge that the claim must carry; ``key_events``: settled key events (Sigstore bundles), each of which must hold;
-        of others nothing is known; ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the
-        verdict.
+        of others nothing is known; ``collateral``: what TEE evidence is judged with, where the receipt only names it;
+        ``allow_dev_srs``: accept a setup whose maker could forge, and say so in the verdict; ``allow_simulated_tee``: let TEE
+        evidence count that no hardware stands behind, and say so.
         """
         steps = Checklist(NAMES)
         with steps.step(1) as step:
             now = arguments.aware(now)
             arguments.check(
-                receipt=receipt, circuit=circuit, program=program, nonce=nonce, inputs=inputs, outputs=outputs
+                receipt=receipt, circuit=circuit, program=program, nonce=nonce, inputs=inputs, outputs=outputs,
+                collateral=collateral,
             )  # fmt: skip
             require_grounds(rules := DEFAULT if policy is None else policy)
             parsed = Receipt.parse(receipt)
@@ -123,6 +129,9 @@ class Verifier:
                 if program is not None and program.reference is not None:
                     errors = float_errors(program.reference, verified_inputs, verified_outputs)
                 kinds = (*kinds, "rerun")
+            appraiser = Appraiser.of(self._trust, now=now, blobs=collateral, allow_simulated=allow_simulated_tee)
+            attested = appraiser.judge(parsed, found.places, step)
+            kinds = (*kinds, *dict.fromkeys("tee" for each in attested if each.counts))
             if not kinds:
                 step.skip("nothing was run again")
         with steps.step(7) as step:
@@ -144,6 +153,7 @@ class Verifier:
             caveats=(),
             float_errors=errors,
             settled=found.places,
+            attested=attested,
         )
         with steps.step(9) as step:
             step.note(judge(rules, verified).detail)

@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import verifiable
 from verifiable import files
 from verifiable_cli import options, output, signing
+from verifiable_cli.attesting import attest_options, attestations
+
+if TYPE_CHECKING:
+    from verifiable.proving import ProvedReceipt
 
 
 @click.command()
@@ -25,11 +30,12 @@ from verifiable_cli import options, output, signing
 )
 @click.option(
     "--evidence",
-    type=click.Choice(("zk", "rerun")),
+    type=click.Choice(("zk", "rerun", "none")),
     default="zk",
     show_default=True,
-    help="A proof; or none, for verifiers who have the model and run it again.",
+    help="A proof; or an offer to those who have the model to run it again; or nothing, besides what hardware says.",
 )
+@attest_options
 @options.limit_options
 @options.json_option
 def command(
@@ -43,6 +49,9 @@ def command(
     request_id: str | None,
     embed: bool,
     evidence: str,
+    kinds: tuple[str, ...],
+    scope: str,
+    collateral: tuple[str, ...],
     memory: int | None,
     timeout: float | None,
     as_json: bool,
@@ -55,13 +64,14 @@ def command(
     Example:
       verifiable prove circuit input.json -o receipt.json
       verifiable prove circuit input.json -o receipt.json --evidence rerun
+      verifiable prove circuit input.json -o receipt.json --evidence none --attest snp
     """
     files.require_writable(target, what="receipt")
     signer = signing.signer(key, public_key)
     with output.progress() as progress:
         proved = verifiable.prove(
             circuit, input, signer=signer, nonce=nonce, node=node, request_id=request_id, embed_circuit=embed,
-            evidence=evidence,
+            evidence=evidence, **attestations(signer, kinds, scope, collateral, nonce),
             limits=options.limits(memory, timeout), progress=progress,
         )  # fmt: skip
         data = proved.receipt.encode()
@@ -78,6 +88,15 @@ def command(
         return
     phases = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in proved.seconds.items())
     output.say(f"circuit {proved.circuit.id.hex}")
-    made = f"proof of {output.size(proved.proof_size)}" if evidence == "zk" else "no proof: whoever has the model runs it again"
-    output.say(f"{made}, receipt of {output.size(len(data))}; {phases}")
+    output.say(f"{_made(proved)}, receipt of {output.size(len(data))}; {phases}")
     output.result(str(target))
+
+
+def _made(proved: ProvedReceipt) -> str:
+    """What stands for the values, in a few words."""
+    kinds = [descriptor.kind for descriptor in proved.receipt.claim.evidence]
+    if "zk" in kinds:
+        made = f"proof of {output.size(proved.proof_size)}"
+    else:
+        made = "no proof: whoever has the model runs it again" if "rerun" in kinds else "no proof"
+    return f"{made}, attested" if "tee" in kinds else made

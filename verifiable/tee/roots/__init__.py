@@ -26,6 +26,8 @@ _SHIPPED = {
     "nvidia": ("nvidia-device-root",),
     "nvidia-rim": ("nvidia-rim-root",),
 }
+#: What a root may stand behind. Software has none: nobody vouches for it.
+ROOT_KINDS = tuple(_SHIPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,4 +79,4 @@ def read_shipped(name: str) -> bytes:
     return resources.files(__name__).joinpath(f"{name}.pem").read_bytes()
 
 
-__all__ = ["Root", "Roots", "read_shipped", "shipped"]
+__all__ = ["ROOT_KINDS", "Root", "Roots", "read_shipped", "shipped"]
