@@ -20,6 +20,9 @@ from verifiable.ledger.checkpoint import Checkpoint
 from verifiable.ledger.entry import Entry
 from verifiable.ledger.policy import Policy
 from verifiable.ledger.statements import KEY_EVENT_TYPE, VERDICT_TYPE
+from verifiable.tee.binding import report_data
+from verifiable.tee.reference import parse_references
+from verifiable.tee.roots import shipped
 from verifiable.trust import TrustRoot
 from verifiable.verify.policy import AllOf, SignedBy, parse_policy
 
@@ -52,7 +55,7 @@ def test_the_trust_root_and_policy_examples(checkout: Path) -> None:
 def test_every_documented_demand_is_known(checkout: Path) -> None:
     text = (checkout / "docs" / "formats" / "trust.md").read_text()
     rows = re.findall(r"^\| `([a-z-]+) = (.+?)` \|", text, re.MULTILINE)
-    assert len(rows) == 9
+    assert len(rows) == 11
     digest = "ab" * 32
     for name, value in rows:
         value = (
@@ -93,3 +96,20 @@ def test_the_leaf_of_the_settled_format(checkout: Path) -> None:
     assert canonical(json.loads(template)) == entry.encode()
     for kind in (KEY_EVENT_TYPE, VERDICT_TYPE):
         assert f"`{kind}`" in text
+
+
+def test_the_attestations_examples(checkout: Path) -> None:
+    document = checkout / "docs" / "formats" / "attestation.md"
+    expected = report_data(key=Digest(value=b"\xaa" * 32), nonce=bytes.fromhex("00112233"))
+    assert _blocks(document, "")[1].split() == [expected[:32].hex(), expected[32:].hex()]
+    (example,) = _blocks(document, "toml")
+    assert [(each.kind, each.binding, each.tcb_status) for each in parse_references(example.encode())] == [
+        ("snp", "key", ("UpToDate",)),
+        ("tdx", "receipt", ("UpToDate", "SWHardeningNeeded")),
+    ]
+
+
+def test_the_documented_roots_are_those_shipped(checkout: Path) -> None:
+    text = (checkout / "docs" / "formats" / "attestation.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| `([0-9a-f]{64})` \|$", text, re.MULTILINE)
+    assert rows == [(root.name, root.fingerprint.hex) for root in shipped().roots]
