@@ -29,9 +29,11 @@ from verifiable.errors import (
 from verifiable.keys.signer import Signer
 from verifiable.ledger.sigstore import Bundle
 from verifiable.ledger.statements import KeyEvent, Verdict
+from verifiable.tee.evidence import VerifiedEvidence
 from verifiable.trust import TrustedKey, TrustRoot, Validity
 from verifiable.verify import verdicts
 from verifiable.verify.verdicts import Issued, VerifiedVerdict
+from verifiable.verify.verified import Attested
 from verifiable.verify.verifier import Verifier
 
 RUN = honest()
@@ -216,6 +218,21 @@ def test_what_rests_on_a_development_setup_says_so(monkeypatch: pytest.MonkeyPat
     _stopped(PolicyError, "VERIFIABLE_INSECURE_NEW", 6, later, _trust(log), receipt=run.data, allow_dev_srs=True)
     remove(monkeypatch, verdicts._judge, "the verdict rests on what is insecure")
     assert _read(settled, _trust(log), run.data)
+
+
+def test_what_rests_on_simulated_hardware_says_so() -> None:
+    software = VerifiedEvidence(kind="software", at=NOW, report_data=bytes(64), measurements={}, anchor=None, checks=())
+    attested = Attested(kind="software", scope="claim", nonce=bytes(16), at=NOW, stands_for=NOW, evidence=software)
+    verified = replace(RUN.verify(), evidence=("tee",), attested=(attested,))
+    found = verdicts.properties(verified)
+    assert {"VERIFIABLE_EVIDENCE_TEE", verdicts.INSECURE_TEE} <= set(found)
+    uncounted = replace(verified, attested=(replace(attested, problem="nobody wants it"),))
+    assert verdicts.INSECURE_TEE not in verdicts.properties(uncounted)
+    log = FakeLog()
+    verdict = Verdict.about(RUN.receipt.entry, verifier="x:y", properties=found, created_on=NOW)
+    settled = _settled(log, Bundle.sign(verdict.encode(), FULL))
+    _stopped(PolicyError, "insecure: VERIFIABLE_INSECURE_TEE", 6, settled, _trust(log), allow_dev_srs=True)
+    assert _read(settled, _trust(log), allow_simulated_tee=True)
 
 
 def test_other_statements_are_no_verdicts() -> None:

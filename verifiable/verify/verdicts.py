@@ -32,14 +32,13 @@ from verifiable.verify import arguments
 from verifiable.verify.keys import KeyHistory, signatory
 from verifiable.verify.ledger import Finding, settled
 from verifiable.verify.policy import parse_policy
-from verifiable.verify.verified import Settled, Signatory, Verified
+from verifiable.verify.verified import STANDS_ALONE, Settled, Signatory, Verified
 from verifiable.verify.verifier import Verifier
 
 CHECKS = ("parse", "signature", "ledger", "key", "subject", "findings")
-#: What a verdict says of itself where a development setup was allowed.
-INSECURE_SETUP = "VERIFIABLE_INSECURE_SETUP"
+#: What a verdict says of itself where a development setup, or TEE evidence with no hardware behind it, was let count.
+INSECURE_SETUP, INSECURE_TEE = "VERIFIABLE_INSECURE_SETUP", "VERIFIABLE_INSECURE_TEE"
 _PREFIX, _INSECURE = "VERIFIABLE_", "VERIFIABLE_INSECURE_"
-_STANDS_ALONE = ("VERIFIABLE_EVIDENCE_ZK", "VERIFIABLE_EVIDENCE_RERUN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +88,11 @@ def properties(verified: Verified) -> tuple[str, ...]:
     """What was found, as a verdict says it: each check that passed, each kind of evidence, and what it rests on insecurely."""
     found = [check.name for check in verified.checks if check.status == "pass"]
     found += [f"evidence_{kind}" for kind in dict.fromkeys(verified.evidence)]
-    insecure = (INSECURE_SETUP,) if verified.setup is not None and verified.setup.insecure else ()
-    return (*(_PREFIX + name.upper() for name in found), *insecure)
+    insecure = {
+        INSECURE_SETUP: verified.setup is not None and verified.setup.insecure,
+        INSECURE_TEE: any(each.counts and each.simulated for each in verified.attested),
+    }
+    return (*(_PREFIX + name.upper() for name in found), *(name for name, is_so in insecure.items() if is_so))
 
 
 def read(
@@ -103,12 +105,13 @@ def read(
     key_events: Sequence[bytes] = (),
     required: Iterable[str] = (),
     allow_dev_srs: bool = False,
+    allow_simulated_tee: bool = False,
 ) -> VerifiedVerdict:
     """What the settled ``verdict`` establishes of ``receipt`` at ``now`` (aware). Whatever fails raises an Error with ``checks``.
 
     ``verifiers``: DER keys that are believed besides those of the trust root; ``key_events``: as for :meth:`.Verifier.verify`;
-    ``required``: properties that it must have, by default one evidence that stands by itself; ``allow_dev_srs``: accept one that
-    rests on a setup whose maker could forge.
+    ``required``: properties that it must have, by default one evidence that stands by itself; ``allow_dev_srs``,
+    ``allow_simulated_tee``: accept one that rests on a setup whose maker could forge, on TEE evidence without hardware behind it.
 
     Raises MalformedError, TrustError (nobody named its signer; not settled where you trust), SignatureError, PolicyError,
     StaleError, BindingError (about something else), and what :func:`verifiable.verify.ledger.settled` raises.
@@ -151,7 +154,8 @@ def read(
             raise BindingError(f"the verdict is about entry {said.entry}, the receipt's is {leaf}")
         step.note(f"the receipt's entry, {leaf}")
     with steps.step(6) as step:
-        _judge(said.properties, tuple(required), allow_dev_srs=allow_dev_srs)
+        allowed = {INSECURE_SETUP: allow_dev_srs, INSECURE_TEE: allow_simulated_tee}
+        _judge(said.properties, tuple(required), {name for name, is_so in allowed.items() if is_so})
         step.note(", ".join(said.properties))
     signer = Signatory(fingerprint=bundle.key_hint, name=whose)
     return VerifiedVerdict(verdict=said, signer=signer, settled=places, checks=steps.checks)
@@ -165,19 +169,18 @@ def _require_another(key: bytes, receipt: Receipt) -> None:
         )
 
 
-def _judge(found: tuple[str, ...], required: tuple[str, ...], *, allow_dev_srs: bool) -> None:
+def _judge(found: tuple[str, ...], required: tuple[str, ...], allowed: set[str]) -> None:
     missing = [name for name in required if name not in found]
     if missing:
         raise PolicyError(f"the verdict does not say {', '.join(missing)}; it says {', '.join(found)}")
-    if not required and not set(_STANDS_ALONE) & set(found):
+    if not required and not {f"{_PREFIX}EVIDENCE_{kind.upper()}" for kind in STANDS_ALONE} & set(found):
         raise PolicyError(
             f"the verdict says of no evidence that it stands by itself; it says {', '.join(found)}",
             hint="if that is enough, say what you ask for: --property NAME",
         )
-    allowed = {INSECURE_SETUP} if allow_dev_srs else set()
     insecure = [name for name in found if name.startswith(_INSECURE) and name not in allowed]
     if insecure:
         raise PolicyError(
             f"the verdict rests on what is insecure: {', '.join(insecure)}",
-            hint="--allow-dev-srs accepts a development setup; whoever made it can forge proofs",
+            hint="to try things out: --allow-dev-srs for a development setup, --allow-simulated-tee for a simulated TEE",
         )

@@ -84,11 +84,11 @@ def command(
 )  # fmt: skip
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-01-02T03:04:05Z) instead of now.")
 @click.option("--allow-dev-srs", is_flag=True, help="Accept what rests on a development setup; its maker can forge proofs.")
+@click.option("--allow-simulated-tee", is_flag=True, help="Accept what rests on TEE evidence that no hardware stands behind.")
 @options.json_option
 @click.pass_context
 def verify_verdict(
-    ctx: click.Context, /, verdict: Path, receipt: Path, trust: Path, verifiers: tuple[Path, ...], key_events: tuple[Path, ...],
-    required: tuple[str, ...], at: str | None, allow_dev_srs: bool, as_json: bool,
+    ctx: click.Context, /, verdict: Path, receipt: Path, at: str | None, as_json: bool, **asked: Any
 ) -> None:  # fmt: skip
     """Check offline that the settled VERDICT is about RECEIPT, by a verifier that you trust, in a log that you trust.
 
@@ -102,7 +102,7 @@ def verify_verdict(
 
     judged_at = moment(at)
     try:
-        found = _found(verdict, receipt, trust, verifiers, key_events, required, judged_at, allow_dev_srs=allow_dev_srs)
+        found = _found(verdict, receipt, judged_at, **asked)
     except Error as error:
         if as_json:
             output.result_json(verifying.rejected_json(error))
@@ -120,8 +120,8 @@ def verify_verdict(
 
 
 def _found(
-    verdict: Path, receipt: Path, trust: Path, verifiers: tuple[Path, ...], key_events: tuple[Path, ...],
-    required: tuple[str, ...], now: datetime, *, allow_dev_srs: bool,
+    verdict: Path, receipt: Path, now: datetime, *, trust: Path, verifiers: tuple[Path, ...], key_events: tuple[Path, ...],
+    **others: Any,
 ) -> VerifiedVerdict:  # fmt: skip
     import verifiable
     from verifiable import files
@@ -140,8 +140,7 @@ def _found(
         now=now,
         verifiers=[parse_public_key_pem(pem, what=f"public key {path}") for path, pem in pems],
         key_events=[files.read(path, what="key event", max_size=MAX_EVENT_SIZE) for path in key_events],
-        required=required,
-        allow_dev_srs=allow_dev_srs,
+        **others,
     )
 
 
