@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from verifiable.errors import FatalStateError, MalformedError
+from verifiable.tee.nitro import cbor
 
 #: NSM_REQUEST_MAX_SIZE and NSM_RESPONSE_MAX_SIZE of Linux's driver.
 MAX_REQUEST, MAX_RESPONSE = 0x1000, 0x3000
@@ -13,29 +14,20 @@ MAX_REQUEST, MAX_RESPONSE = 0x1000, 0x3000
 
 def attestation_request(user_data: bytes) -> bytes:
     """Asks for an attestation document with this user data, no nonce and no public key."""
-    import cbor2
-
-    return cbor2.dumps({"Attestation": {"user_data": user_data, "nonce": None, "public_key": None}})
+    return cbor.encode({"Attestation": {"user_data": user_data, "nonce": None, "public_key": None}})
 
 
 def attestation_response(data: bytes) -> bytes:
     """The document in the answer. Raises FatalStateError (the module reports an error), MalformedError.
 
-    Only the shortest encoding is read, and nothing behind it: Linux's driver compares such answers byte by byte too.
+    Only the shortest spelling is read: Linux's driver compares such answers byte by byte too.
     """
-    import cbor2
-
     if len(data) > MAX_RESPONSE:
         raise MalformedError(f"nitro: an answer of {len(data):,} bytes is more than the {MAX_RESPONSE:,} allowed")
-    try:
-        answer = cbor2.loads(data)
-        exact = cbor2.dumps(answer) == data
-    except (cbor2.CBORError, ArithmeticError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise MalformedError("nitro: the answer of the secure module is not CBOR") from error
-    match answer:
-        case {"Attestation": {"document": bytes(document), **more}, **others} if exact and not more and not others:
+    match cbor.decode(data, what="answer of the secure module", max_depth=3):
+        case {"Attestation": {"document": bytes(document), **more}, **others} if not more and not others:
             return document
-        case {"Error": str(code), **others} if exact and not others:
+        case {"Error": str(code), **others} if not others:
             raise FatalStateError(f"nitro: the secure module answers {code[:40]}", hint="make the enclave anew if it stays so")
         case _:
             raise MalformedError("nitro: the secure module answers something that is no attestation")
