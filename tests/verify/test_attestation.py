@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hardware says of a receipt (check 6): each rule of docs/formats/attestation.md, "In a receipt", and the attack that it
+stops.
+
+The vendors' own formats are attacked in tests/tee; here the evidence is sound and used for what it does not say.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import pytest
+
+from tests.fakes.attested import Attested, attest, wanting
+from tests.fakes.pki.aws import MEASUREMENT, FakeNitro
+from tests.fakes.receipts import NONCE, NOW, Honest, attacker_key, honest, node_key, resign
+from verifiable.digest import Digest
+from verifiable.errors import (
+    BindingError,
+    Error,
+    MalformedError,
+    PolicyError,
+    SignatureError,
+    StaleError,
+    TrustError,
+)
+from verifiable.receipt import Evidence
+from verifiable.tee import binding
+from verifiable.tee.attesting import Attached
+from verifiable.tee.roots import Roots
+from verifiable.verify.policy import AllOf, AttestedBy, ProvedBy, parse_policy
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+OURS = wanting("nitro", "pcr0", MEASUREMENT.hex())
+ATTESTED = AttestedBy(kind="nitro", reference="ours")
+
+
+@cache
+def run() -> Honest:
+    return honest()
+
+
+@cache
+def aws() -> FakeNitro:
+    return FakeNitro()
+
+
+def mint(data: bytes, **fields: object) -> tuple[bytes, tuple[bytes, ...], Roots]:
+    return aws().mint(report_data=data, **({"at": NOW - MINUTE} | fields))
+
+
+def nitro(**options: object) -> Attested:
+    return attest(run(), [("nitro", mint)], **({"references": [OURS]} | options))
+
+
+def refused(receipt: Attested, error: type[Error], match: str, **options: object) -> Error:
+    """Refused at check 6, whatever the policy."""
+    with pytest.raises(error, match=match) as caught:
+        receipt.verify(**options)
+    assert caught.value.checks[-1].number == 6  # type: ignore[attr-defined]
+    return caught.value
+
+
+@pytest.mark.parametrize("scope", ["key", "receipt"])
+def test_hardware_alone_satisfies_the_default_policy_and_the_verdict_says_whose_word_it_is(scope: str) -> None:
+    verified = nitro(scope=scope).verify()
+    assert verified.evidence == ("tee",)
+    assert not verified.signature_only
+    (attested,) = verified.attested
+    assert attested.counts
+    assert (attested.scope, attested.later) == (scope, None)
+    assert attested.stands_for == NOW
+    assert attested.evidence is not None
+    assert attested.evidence.anchor == aws().roots.roots[0]
+    assert any("attested, not proved" in caveat for caveat in verified.caveats)
+
+
+def test_proof_and_hardware_can_both_be_asked_for() -> None:
+    both = nitro(proof=True)
+    policy = AllOf((ProvedBy(), ATTESTED))
+    verified = both.verify(policy=policy)
+    assert verified.evidence == ("zk", "tee")
+    assert not any("not proved" in caveat for caveat in verified.caveats)
+    for one in (nitro(), Attested(run(), run().receipt, both.trust)):
+        with pytest.raises(PolicyError):
+            one.verify(policy=policy)
+
+
+# What the hardware signed is about this key, nonce and claim, and about nothing else.
+
+
+def test_evidence_of_another_key_is_refused() -> None:
+    stolen = nitro(scope="key")
+    thief = attacker_key()
+    receipt = resign(stolen.receipt, stolen.receipt.claim, thief)
+    refused(replace(stolen, receipt=receipt, trust=replace(stolen.trust, keys=())), BindingError, "not made for this key")
+
+
+def test_evidence_of_another_claim_is_refused() -> None:
+    first = nitro()
+    other = honest(x=[[0.5, 0.5, 0.5]])
+    claim = replace(other.receipt.claim, evidence=first.receipt.claim.evidence)
+    receipt = resign(replace(other.receipt, evidence=first.receipt.evidence), claim, node_key())
+    refused(Attested(other, receipt, first.trust), BindingError, "not made for this key, nonce and claim")
+
+
+def test_evidence_of_a_key_does_not_pass_for_evidence_of_a_claim() -> None:
+    def forged(attached: Attached) -> Attached:
+        return replace(attached, attestation=replace(attached.attestation, scope="receipt", nonce=NONCE))
+
+    refused(nitro(scope="key", nonce=NONCE, change=forged), BindingError, "not made for this key, nonce and claim")
+
+
+def test_a_replayed_nonce_is_refused() -> None:
+    old = bytes(16)
+
+    def forged(attached: Attached) -> Attached:
+        return replace(attached, attestation=replace(attached.attestation, nonce=NONCE))
+
+    refused(nitro(nonce=old), BindingError, "another challenge than the claim")
+    refused(nitro(nonce=old, change=forged), BindingError, "not made for this key, nonce and claim")
+
+
+def test_report_data_that_is_cut_short_is_refused() -> None:
+    short = nitro(bound_to=lambda key, nonce, claim: binding.report_data(key=key, nonce=nonce, claim=claim)[:32])
+    refused(short, BindingError, "not made for this key")
+
+
+def test_attestations_of_one_receipt_are_bound_alike() -> None:
+    one, other = nitro(scope="key", nonce=b"one"), nitro(scope="key", nonce=b"other")
+    pieces = (*one.receipt.evidence, *other.receipt.evidence)
+    claim = replace(one.receipt.claim, evidence=tuple(each.descriptor for each in pieces))
+    receipt = resign(replace(one.receipt, evidence=pieces), claim, node_key())
+    refused(replace(one, receipt=receipt), BindingError, "one nonce in one scope")
+
+
+# What is false fails the receipt, even beside a proof.
+
+
+def test_evidence_that_was_changed_fails_the_receipt() -> None:
+    def flipped(attached: Attached) -> Attached:
+        evidence = bytearray(attached.attestation.evidence)
+        evidence[-1] ^= 1
+        return replace(attached, attestation=replace(attached.attestation, evidence=bytes(evidence)))
+
+    refused(nitro(proof=True, change=flipped), SignatureError, "does not hold")
+
+
+def test_an_attestation_that_is_none_fails_the_receipt() -> None:
+    sound = nitro(proof=True)
+    data = b"{}"
+    piece = Evidence(descriptor=replace(sound.receipt.evidence[-1].descriptor, digest=Digest.of(data), size=len(data)), data=data)
+    pieces = (*sound.receipt.evidence[:-1], piece)
+    claim = replace(sound.receipt.claim, evidence=tuple(each.descriptor for each in pieces))
+    receipt = resign(replace(sound.receipt, evidence=pieces), claim, node_key())
+    refused(replace(sound, receipt=receipt), MalformedError, "attestation")
+
+
+def test_evidence_is_judged_at_its_own_time() -> None:
+    refused(nitro(at=NOW - DAY), StaleError, "valid from")
+
+
+def test_evidence_from_the_future_is_refused() -> None:
+    late = nitro(at=NOW + timedelta(hours=1))
+    refused(late, StaleError, "has not come yet")
+    assert late.verify(now=NOW + timedelta(hours=1)).attested[0].counts
+
+
+def test_collateral_that_no_attestation_names_is_refused_and_so_is_the_lack_of_what_one_names() -> None:
+    def more(attached: Attached) -> Attached:
+        return replace(attached, collateral=(*attached.collateral, b"smuggled"))
+
+    def fewer(attached: Attached) -> Attached:
+        return replace(attached, attestation=replace(attached.attestation, collateral=(Digest.of(b"elsewhere"),)))
+
+    for change in (more, fewer):
+        refused(nitro(change=change), BindingError, "is not what its attestations name")
+
+
+# What cannot be judged, or nobody wanted, fails nothing and counts for nothing.
+
+
+def does_not_count(receipt: Attested, match: str, **options: object) -> None:
+    with pytest.raises(PolicyError, match=match):
+        receipt.verify(**options)
+    with pytest.raises(PolicyError, match=match):
+        receipt.verify(policy=AttestedBy(), **options)
+    proved = replace(receipt, receipt=_with_proof(receipt))
+    verified = proved.verify(**options)
+    assert verified.evidence == ("zk",)
+    assert not verified.attested[0].counts
+    assert any(re.search(match, caveat) for caveat in verified.caveats)
+
+
+def _with_proof(receipt: Attested) -> object:
+    """The same attestations beside a proof: possible with scope ``key`` alone."""
+    assert receipt.receipt.evidence
+    pieces = (*run().receipt.evidence, *receipt.receipt.evidence)
+    claim = replace(receipt.receipt.claim, evidence=tuple(each.descriptor for each in pieces))
+    return resign(replace(receipt.receipt, evidence=pieces), claim, node_key())
+
+
+def test_evidence_under_a_root_that_nobody_trusts_does_not_count() -> None:
+    sound = nitro(scope="key")
+    does_not_count(replace(sound, trust=replace(sound.trust, vendors=Roots())), "no root that is trusted")
+
+
+def test_evidence_does_not_count_without_reference_values() -> None:
+    does_not_count(nitro(scope="key", references=[]), "no reference values")
+
+
+def test_evidence_of_other_code_does_not_count() -> None:
+    does_not_count(nitro(scope="key", references=[wanting("nitro", "pcr0", bytes(48).hex())]), "not among those allowed")
+
+
+def test_reference_values_of_another_kind_are_not_met() -> None:
+    does_not_count(
+        nitro(scope="key", references=[wanting("snp", "measurement", MEASUREMENT.hex())]), "no reference values for nitro"
+    )
+
+
+def test_debug_mode_does_not_count() -> None:
+    def debug(data: bytes) -> tuple[bytes, tuple[bytes, ...], Roots]:
+        return mint(data, debug=True)
+
+    zero = wanting("nitro", "pcr0", bytes(48).hex())
+    does_not_count(attest(run(), [("nitro", debug)], scope="key", references=[zero]), "debug mode")
+
+
+def test_a_reference_that_asks_for_evidence_of_each_receipt_is_not_met_by_evidence_of_the_key() -> None:
+    strict = replace(OURS, binding="receipt")
+    does_not_count(nitro(scope="key", references=[strict]), "asks for evidence of each receipt")
+    assert nitro(scope="receipt", references=[strict]).verify().attested[0].counts
+
+
+def test_old_evidence_does_not_count() -> None:
+    old = nitro(scope="key")
+    does_not_count(old, "1d is the most allowed", now=NOW + 2 * DAY)
+
+
+def test_another_reference_may_be_met() -> None:
+    other = wanting("nitro", "pcr0", bytes(48).hex(), name="theirs")
+    verified = nitro(references=[other, OURS]).verify(policy=ATTESTED)
+    assert [each.reference.name for each in verified.attested[0].appraisals] == ["ours"]
+    with pytest.raises(PolicyError, match="'theirs' wants it"):
+        nitro(references=[other, OURS]).verify(policy=AttestedBy(reference="theirs"))
+
+
+def test_another_kind_is_not_met() -> None:
+    with pytest.raises(PolicyError, match="asks for snp evidence, and the receipt has none"):
+        nitro().verify(policy=AttestedBy(kind="snp"))
+
+
+# Bytes that are elsewhere.
+
+
+def test_an_attestation_that_is_kept_elsewhere_is_taken_by_its_digest() -> None:
+    sound = nitro()
+    (piece,) = sound.receipt.evidence
+    elsewhere = replace(sound, receipt=replace(sound.receipt, evidence=(replace(piece, data=None),)))
+    error = refused(elsewhere, TrustError, "is not in the receipt")
+    assert "--collateral" in error.hint
+    assert elsewhere.verify(collateral=[piece.data]).attested[0].counts
+    refused(elsewhere, TrustError, "is not in the receipt", collateral=[b"something else"])
+
+
+# In the file of a policy.
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("attested = true", AttestedBy()),
+        ("attested-by = { kind = 'nitro' }", AttestedBy(kind="nitro")),
+        ("attested-by = { reference = 'ours' }", AttestedBy(reference="ours")),
+        ("attested-by = { kind = 'nitro', reference = 'ours' }", ATTESTED),
+        ("all-of = [{ proved = true }, { attested = true }]", AllOf((ProvedBy(), AttestedBy()))),
+    ],
+)
+def test_policies_are_read(text: str, policy: object) -> None:
+    assert parse_policy(text.encode()) == policy
+
+
+@pytest.mark.parametrize(
+    "text", ["attested = false", "attested-by = {}", "attested-by = 'nitro'", "attested-by = { kind = 'abacus' }"]
+)
+def test_policies_that_say_nothing_are_refused(text: str) -> None:
+    with pytest.raises(MalformedError):
+        parse_policy(text.encode())
