@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 import pytest
 
 from tests.fakes.attested import Attested, attest, wanting
+from tests.fakes.log import COSIGNED, FakeLog
 from tests.fakes.pki.aws import MEASUREMENT, FakeNitro
 from tests.fakes.receipts import NONCE, NOW, Honest, attacker_key, honest, node_key, resign
 from verifiable.digest import Digest
@@ -252,6 +253,51 @@ def test_another_reference_may_be_met() -> None:
 def test_another_kind_is_not_met() -> None:
     with pytest.raises(PolicyError, match="asks for snp evidence, and the receipt has none"):
         nitro().verify(policy=AttestedBy(kind="snp"))
+
+
+# The time that evidence stands for.
+
+LATER = NOW.replace(year=NOW.year + 10)
+
+
+def settled(receipt: Attested, *, time: datetime = COSIGNED, quorum: int = 2) -> Attested:
+    log = FakeLog()
+    log.fill(2)
+    index = log.append(receipt.receipt.entry.encode())
+    place = log.place(index, log.checkpoint(time=time))
+    trust = replace(receipt.trust, logs=(log.trusted(quorum=quorum),))
+    return replace(receipt, receipt=replace(receipt.receipt, log_entries=(place,)), trust=trust)
+
+
+def test_a_settled_receipt_verifies_ten_years_later_at_its_time_and_says_that_it_would_not_be_accepted_now() -> None:
+    verified = settled(nitro()).verify(now=LATER)
+    (attested,) = verified.attested
+    assert attested.counts
+    assert (attested.at, attested.stands_for) == (NOW, COSIGNED)
+    assert attested.later is not None
+    assert "valid from" in attested.later
+    assert any("would not be accepted now" in caveat for caveat in verified.caveats)
+
+
+def test_ten_years_later_a_receipt_that_is_not_settled_only_verifies_as_of_then() -> None:
+    receipt = nitro()
+    with pytest.raises(PolicyError, match="1d is the most allowed"):
+        receipt.verify(now=LATER)
+    assert receipt.verify(now=NOW).attested[0].counts
+
+
+def test_whoever_comes_into_a_key_later_cannot_speak_for_the_past() -> None:
+    """The evidence and every date in the receipt are of the past; the log's cosigners saw it when it was made."""
+    late = settled(nitro(), time=LATER - DAY)
+    with pytest.raises(PolicyError, match=r"to stand for 2036-02-29T12:00:00Z"):
+        late.verify(now=LATER)
+
+
+def test_a_log_without_a_quorum_dates_nothing() -> None:
+    alone = settled(nitro(), quorum=0)
+    assert alone.verify().attested[0].stands_for == NOW
+    with pytest.raises(PolicyError, match="1d is the most allowed"):
+        alone.verify(now=LATER)
 
 
 # Bytes that are elsewhere.
