@@ -110,8 +110,8 @@ def count(value: float) -> str:
     """``3k``, ``10M``."""
     for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= scale:
-            return f"{value / scale:g}{unit}"
-    return f"{value:g}"
+            return f"{value / scale:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def seconds(value: float) -> str:

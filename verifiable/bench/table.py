@@ -51,9 +51,11 @@ def factor(value: float) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """``9.5 ms``, ``640 ms``, ``1.5 s``; empty for None."""
+    """``38 µs``, ``9.5 ms``, ``640 ms``, ``1.5 s``; empty for None."""
     if value is None:
         return ""
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
     if value < 1:
         return f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"

@@ -49,7 +49,7 @@ def growth(results: Results) -> list[str]:
 
 
 def _notes(results: Results) -> list[str]:
-    return [f"{m.model}, {m.system}: {m.reason}" for m in results.measurements if m.status == "measured" and m.reason]
+    return [f"{m.name}: {m.reason}" for m in results.measurements if m.status == "measured" and m.reason]
 
 
 def _row(m: Measurement, results: Results) -> tuple[str, ...]:

@@ -45,6 +45,10 @@ class Measurement:
     seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        return f"{self.model}, {self.system}"
+
     def figure(self, name: str) -> float | None:
         """The median of a time, a size, or ``memory-peak`` (the largest of all phases); None where it was not measured."""
         if self.status != "measured":
