@@ -217,3 +217,13 @@ def test_any_field_replaced_by_anything_raises_only_errors(data: st.DataObject) 
     except Error:
         return
     assert claim.encode() == encoded
+
+
+def test_what_hardware_signs_leaves_out_what_is_only_made_then_and_nothing_else() -> None:
+    """The digest is that of the documented form, worked out from the JSON, and does not move when attestations are added."""
+    tee, collateral = (EvidenceDescriptor.of(b"x", kind=kind, media_type="a/b") for kind in ("tee", "collateral"))
+    assert replace(FULL, evidence=(*FULL.evidence, tee, collateral)).attested_digest == FULL.attested_digest
+    assert FULL.attested_digest == Digest.of(FULL.encode())
+    proof = EvidenceDescriptor.of(b"another proof", kind="zk", media_type="a/b")
+    others = (replace(FULL, nonce=b"another"), replace(FULL, evidence=(proof,)), replace(FULL, evidence=()))
+    assert len({each.attested_digest for each in (FULL, *others)}) == 4
