@@ -70,6 +70,7 @@ class Authority:
         for serial in revoked:
             entry = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=at - DAY).build()
             builder = builder.add_revoked_certificate(entry)
+        builder = builder.add_extension(x509.CRLNumber(1), critical=False)
         return sign(builder, fields.pop("signing_key", self.key)).public_bytes(Encoding.DER)
 
     @property

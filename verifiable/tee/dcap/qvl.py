@@ -55,7 +55,7 @@ def judge(quote: bytes, collateral: Collateral, *, root: bytes, seconds: int, ki
 
 
 def _reason(error: BaseException) -> str:
-    text = " ".join(str(error)[:_MAX_TEXT].split())
+    text = " ".join(str(error)[:_MAX_TEXT].split()).replace(" Caused by: ", ": ")
     return "".join(c for c in text if c.isprintable()).removeprefix("Verification failed: ")
 
 
