@@ -106,8 +106,8 @@ class FakeIntel:
         qe: Mapping[str, bytes] | None = None,
         **collateral: Any,
     ) -> tuple[bytes, tuple[bytes, ...], Roots]:
-        """Evidence, its collateral, and the root it holds under. ``report``, ``header``, ``qe``: fields of the report attested, of
-        the header and of the quoting enclave's report; the others as for :meth:`collateral`.
+        """Evidence, its collateral, and the root it holds under. ``report``, ``header``, ``qe``: fields of the report attested,
+        of the header and of the quoting enclave's report; the others as for :meth:`collateral`.
         """
         fields = self.report(report_data=report_data, measurement=measurement, debug=debug) | (report or {})
         return self.quote(fields, header=header, qe=qe) + bytes(padding), (self.collateral(at=at, **collateral),), self.roots
@@ -131,8 +131,8 @@ class FakeIntel:
         """A quote with every signature as it should be; ``chain``: other certification data."""
         tee = 0 if self.kind == "sgx" else 0x81
         head = {
-            "version": self.version.to_bytes(2, "little"), "key_type": b"\2\0", "tee": tee.to_bytes(4, "little"), "qe_svn": bytes(2),
-            "pce_svn": bytes(2), "vendor": VENDOR, "user_data": b"\x88" * 16 + bytes(4),
+            "version": self.version.to_bytes(2, "little"), "key_type": b"\2\0", "tee": tee.to_bytes(4, "little"),
+            "qe_svn": bytes(2), "pce_svn": bytes(2), "vendor": VENDOR, "user_data": b"\x88" * 16 + bytes(4),
         } | dict(header or {})  # fmt: skip
         layout = {3: _SGX_FIELDS, 4: _TD_FIELDS, 5: _TD15_FIELDS}[self.version]
         body = _pack(layout, report)
@@ -142,8 +142,8 @@ class FakeIntel:
         key = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
         qe_report = _pack(_SGX_FIELDS, {
             "cpu_svn": CPU_SVN, "attributes": bytes((0x15, *bytes(7), 0xE7, *bytes(7))), "mr_enclave": b"\x0e" * 32,
-            "mr_signer": QE_SIGNER, "isv_prod_id": self._qe_product.to_bytes(2, "little"), "isv_svn": QE_SVN.to_bytes(2, "little"),
-            "report_data": hashlib.sha256(key + auth_data).digest(),
+            "mr_signer": QE_SIGNER, "isv_prod_id": self._qe_product.to_bytes(2, "little"),
+            "isv_svn": QE_SVN.to_bytes(2, "little"), "report_data": hashlib.sha256(key + auth_data).digest(),
         } | dict(qe or {}))  # fmt: skip
         chain = pem(*self.pck.chain) + b"\0" if chain is None else chain
         certified = qe_report + sign(qe_report, self.pck.key) + len(auth_data).to_bytes(2, "little") + auth_data
@@ -164,8 +164,8 @@ class FakeIntel:
         crl: Mapping[str, Any] | None = None,
         file: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """The file. ``status``, ``advisories``: of the platform's TCB level; ``tcb_info``, ``qe_identity``: their fields; ``crl``:
-        for both lists; ``file``: fields of the file.
+        """The file. ``status``, ``advisories``: of the platform's TCB level; ``tcb_info``, ``qe_identity``: their fields;
+        ``crl``: for both lists; ``file``: fields of the file.
         """
         info = self.sign_statement(self.tcb_info(at=at, status=status, advisories=advisories) | dict(tcb_info or {}))
         identity = self.sign_statement(self.qe_identity(at=at) | dict(qe_identity or {}))
@@ -196,8 +196,8 @@ class FakeIntel:
             "advisoryIDs": list(advisories),
         }
         fields: dict[str, Any] = {
-            "id": self.kind.upper(), "version": 3, **_window(at), "fmspc": FMSPC.hex().upper(), "pceId": PCE_ID.hex(), "tcbType": 0,
-            "tcbEvaluationDataNumber": 20,
+            "id": self.kind.upper(), "version": 3, **_window(at), "fmspc": FMSPC.hex().upper(), "pceId": PCE_ID.hex(),
+            "tcbType": 0, "tcbEvaluationDataNumber": 20,
         }  # fmt: skip
         if self.kind == "tdx":
             level["tcb"]["tdxtcbcomponents"] = _components(bytes((5, 0, *TEE_TCB_SVN[2:])))  # type: ignore[index]
