@@ -16,6 +16,7 @@ BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, UTF8, SEQUENCE, SET = 1, 
 UTC_TIME, GENERALIZED_TIME = 23, 24
 _HIGH_TAG = 31
 _MAX_LENGTH_BYTES = 4
+_MAX_ARC = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,12 @@ class Element:
             if value == 0 and byte == 0x80 and (i == 0 or not self.body[i - 1] & 0x80):
                 self.fail("an object identifier is padded")
             value = value << 7 | byte & 0x7F
+            if value >= _MAX_ARC:  # now, not at its end: a number of a million bytes takes minutes to put together
+                self.fail("not an object identifier")
             if not byte & 0x80:
                 numbers.append(value)
                 value = 0
-        if not numbers or self.body[-1] & 0x80 or max(numbers) >= 1 << 64:
+        if not numbers or self.body[-1] & 0x80:
             self.fail("not an object identifier")
         first = min(numbers[0] // 40, 2)
         return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
