@@ -88,6 +88,13 @@ def generate(path: Path) -> Signer:
     return _local(private_file.create(path))
 
 
+def temporary() -> Signer:
+    """A new P-256 key in memory alone, gone with the process."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return _local(ec.generate_private_key(ec.SECP256R1()))
+
+
 def default_signer(data_dir: Path) -> tuple[Signer, bool]:
     """The key in ``data_dir/keys/default.pem``, made on first use; True when this call made it, so that its owner can be told.
 
@@ -178,4 +185,4 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-__all__ = ["Signer", "default_signer", "generate", "load_signer", "public_key_pem", "verify_signature"]
+__all__ = ["Signer", "default_signer", "generate", "load_signer", "public_key_pem", "temporary", "verify_signature"]
