@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.pki.authority import NOW
@@ -118,8 +118,8 @@ def test_the_mirrored_signature_is_refused() -> None:
         ("measurement", "ab" * 47), ("measurement", "ab" * 49), ("measurement", "AB" * 48), ("measurement", None),
         ("reportData", "ab" * 63), ("reportData", "ab" * 65), ("reportData", ""), ("tcb", []), ("tcb", {"Library": 1}),
         ("tcb", {"library": -1}), ("tcb", {"library": 1.5}), ("tcb", {f"c{i}": i for i in range(17)}), ("debug", 0),
-        ("debug", None), ("issuedOn", "2026-06-01"), ("issuedOn", 0), ("publicKey", ""), ("publicKey", "AAAA"), ("signature", None),
-        ("signature", "AA=="[:3]), ("mediaType", "text/plain"), ("unknown", 1),
+        ("debug", None), ("issuedOn", "2026-06-01"), ("issuedOn", 0), ("publicKey", ""), ("publicKey", "AAAA"),
+        ("signature", None), ("signature", "AA="), ("mediaType", "text/plain"), ("unknown", 1),
     ],
 )  # fmt: skip
 def test_what_it_may_not_hold(field: str, value: Any) -> None:
@@ -189,12 +189,14 @@ def test_every_bit_turned_over() -> None:
     assert accepted == []
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_raise_only_error(data: bytes) -> None:
     with contextlib.suppress(Error):
         parse(data)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(sorted(json.loads(GOOD))),
