@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from verifiable.encoding.record import format_time
-from verifiable.errors import AttestationError, MalformedError, SignatureError, StaleError, TrustError, UnsupportedError
+from verifiable.errors import AttestationError, Error, MalformedError, SignatureError, StaleError, TrustError, UnsupportedError
 from verifiable.tee import der
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ def follow(
     known = _UNDERSTOOD | set(understood)
     pool, chain = list(intermediates), [leaf]
     while True:
-        issuer = next((a for a in anchors if a.subject == chain[-1].issuer), None)
+        issuer = _issuer(chain[-1], anchors, at)
         anchored = issuer is not None
         if issuer is None:
-            issuer = next((c for c in pool if c.subject == chain[-1].issuer and c not in chain), None)
+            issuer = _issuer(chain[-1], [c for c in pool if c not in chain], at)
         if issuer is None or len(chain) >= MAX_CHAIN:
             raise TrustError(
                 f"{what}: its certificates lead to {common_name(chain[-1].issuer)!r}, which is no root that is trusted here"
@@ -158,6 +158,22 @@ def follow(
         if anchored:
             issuer.require_current(at)
             return tuple(chain)
+
+
+def _issuer(subject: Certificate, candidates: Sequence[Certificate], at: datetime) -> Certificate | None:
+    """Who of the candidates of that name issued it: several may have it (a root and its successor, or somebody's imitation)."""
+    named = [c for c in candidates if c.subject == subject.issuer]
+    if len(named) > 1:
+        named.sort(key=lambda c: (not _signed_by(subject, c), not c.not_before <= at <= c.not_after))
+    return named[0] if named else None
+
+
+def _signed_by(subject: Certificate, issuer: Certificate) -> bool:
+    try:
+        subject.verify_signature(issuer)
+    except Error:
+        return False
+    return True
 
 
 def _link(chain: list[Certificate], issuer: Certificate, known: frozenset[str], at: datetime) -> None:
@@ -225,10 +241,13 @@ def parse_pem_chain(pem: bytes, *, what: str, maximum: int = MAX_CHAIN) -> tuple
         end = match.end()
     if not blocks or len(blocks) > maximum or text[end:].strip():
         raise MalformedError(f"{what}: not a PEM file of 1 to {maximum} certificates")
+    texts = ["".join(block.split()) for block in blocks]
     try:
-        ders = [base64.b64decode("".join(block.split()), validate=True) for block in blocks]
+        ders = [base64.b64decode(each, validate=True) for each in texts]
     except (binascii.Error, ValueError) as error:
         raise MalformedError(f"{what}: not PEM") from error
+    if any(base64.b64encode(each).decode() != given for each, given in zip(ders, texts, strict=True)):
+        raise MalformedError(f"{what}: not PEM: there are bits behind its end")
     return tuple(Certificate.parse(each, what=what) for each in ders)
 
 
@@ -239,7 +258,8 @@ def common_name(name: bytes) -> str:
         for pair in _all(group.children(der.SET)):
             fields = pair.children()
             oid, value = fields.take().oid(), fields.take().body
-            parts[oid] = value.decode("utf-8", "replace")[:80]
+            text = value.decode("utf-8", "replace")[:80]
+            parts[oid] = "".join(c if c.isprintable() else "\ufffd" for c in text)  # it goes to terminals, and others chose it
     return parts.get("2.5.4.3") or next(reversed(parts.values()), "(no name)")
 
 
