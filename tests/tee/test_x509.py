@@ -340,13 +340,19 @@ def test_the_fields_are_those_that_cryptography_reads() -> None:
 
 
 def _rebuilt(
-    *, version: bytes = tlv(0xA0, tlv(2, b"\2")), serial: bytes = tlv(2, b"\1"), extensions: bytes | None = None
+    *,
+    version: bytes = tlv(0xA0, tlv(2, b"\2")),
+    serial: bytes = tlv(2, b"\1"),
+    validity: bytes = b"",
+    extensions: bytes | None = None,
 ) -> bytes:
     """The leaf, made anew and signed by its issuer, with parts that cryptography's builder would not make."""
     fields = der.parse(LEAF.parsed.signed, what="").children()
-    parts = [fields.take().encoded for _ in range(7)]
-    rest = fields.take().encoded if extensions is None else extensions
-    signed = tlv(0x30, version + serial + b"".join(parts[2:]) + rest)
+    parts = [fields.take().encoded for _ in range(8)]
+    parts[:2] = version, serial
+    parts[4] = validity or parts[4]
+    parts[7] = parts[7] if extensions is None else extensions
+    signed = tlv(0x30, b"".join(parts))
     signature = MIDDLE.key.sign(signed, ec.ECDSA(hashes.SHA384()))
     return tlv(0x30, signed + LEAF.parsed.algorithm + tlv(3, b"\0" + signature))
 
@@ -379,6 +385,7 @@ def test_serial_number_zero_of_a_real_chip(shared: Any) -> None:
         {"extensions": tlv(0xA3, tlv(0x31, b""))}, {"extensions": tlv(0xA3, tlv(0x30, tlv(0x30, b"")))},
         {"extensions": tlv(0xA3, tlv(0x30, _extension(OID, b"", tlv(1, b"\1"))))},
         {"extensions": tlv(0xA3, tlv(0x30, _extension(OID, b"") + b"\0"))}, {"extensions": tlv(0xA3, tlv(0x30, b"")) * 2},
+        {"validity": tlv(0x30, tlv(23, b"260101000000Z") * 3)}, {"validity": tlv(0x30, tlv(23, b"260101000000Z"))},
     ],
 )  # fmt: skip
 def test_other_shapes_are_refused(fields: dict[str, bytes]) -> None:
