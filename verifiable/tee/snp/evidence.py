@@ -98,7 +98,7 @@ def _chain(given: Collateral, roots: Roots, at: datetime) -> tuple[tuple[Certifi
     known = roots.of("snp")
     if not known:
         raise TrustError("snp: no root is trusted for it", hint="AMD's come with this package")
-    pool = (*given.authorities, *shipped_authorities())
+    pool = (*given.authorities, *(each for each in shipped_authorities() if each not in given.authorities))
     if not any(each.subject == given.leaf.issuer for each in (*pool, *(root.certificate for root in known))):
         raise TrustError(
             f"snp: the certificate of {common_name(given.leaf.issuer)}, which signed that of {given.leaf.name}, is not here",
