@@ -313,6 +313,17 @@ def test_a_curve_of_ones_own() -> None:
         verify(key, algorithm, signature, signed, what="test")
 
 
+@pytest.mark.parametrize("form", ["hybrid", "compressed"])
+def test_a_public_key_in_a_second_spelling(form: str) -> None:
+    numbers = MIDDLE.key.public_key().public_numbers()
+    x, y = (n.to_bytes(48, "big") for n in (numbers.x, numbers.y))
+    point = bytes([6 + numbers.y % 2]) + x + y if form == "hybrid" else bytes([2 + numbers.y % 2]) + x
+    curve = tlv(0x30, tlv(6, bytes.fromhex("2a8648ce3d0201")) + tlv(6, bytes.fromhex("2b81040022")))
+    algorithm, signature, signed = _body()
+    with pytest.raises(MalformedError, match="second spelling"):
+        verify(tlv(0x30, curve + tlv(3, b"\0" + point)), algorithm, signature, signed, what="test")
+
+
 @given(st.integers(0, 119), st.integers(0, 7))
 def test_a_public_key_with_a_bit_flipped_verifies_nothing(at: int, bit: int) -> None:
     key = bytearray(public_der(MIDDLE.key))

@@ -213,16 +213,21 @@ def verify(public_key: bytes, algorithm: bytes, signature: bytes, data: bytes, *
 
 
 def load_key(public_key: bytes, *, what: str) -> PublicKeyTypes:
-    """The key in a DER SubjectPublicKeyInfo. Raises MalformedError, UnsupportedError."""
+    """The key in a DER SubjectPublicKeyInfo, in the one spelling of it: a point on a curve has three. Raises MalformedError,
+    UnsupportedError.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
     try:
-        return load_der_public_key(public_key)
+        key = load_der_public_key(public_key)
     except UnsupportedAlgorithm as error:
         raise UnsupportedError(f"{what}: a kind of key that is not known here") from error
     except ValueError as error:
         raise MalformedError(f"{what}: its public key cannot be read") from error
+    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key:
+        raise MalformedError(f"{what}: its public key is in a second spelling")
+    return key
 
 
 def parse_pem_chain(pem: bytes, *, what: str, maximum: int = MAX_CHAIN) -> tuple[Certificate, ...]:
