@@ -99,6 +99,15 @@ def test_only_what_the_cosigner_verified_is_published(witness: Cosigner) -> None
     assert witness.published("../cosigner") is None
 
 
+def test_a_log_that_signs_a_hundred_times_is_remembered_like_any_other(witness: Cosigner) -> None:
+    """All of them and our own would be a note that is too long to be read again: our own state, damaged by the log."""
+    signed = LOG.checkpoint(8)
+    many = replace(signed, note=replace(signed.note, signatures=signed.note.signatures[:1] * 100))
+    witness.add_checkpoint(_request(LOG, 0, 8, checkpoint=many))
+    witness.add_checkpoint(_request(LOG, 8, 9))
+    assert witness.state(ORIGIN).size == 9
+
+
 FORK = LOG.fork(4, 12)
 OTHER = MemoryLog(LOG.entries, log_signers(name="log.example/two"), "log.example/two")
 
@@ -178,6 +187,19 @@ def test_what_was_signed_is_remembered_by_the_next_process(folder: Path, witness
         with pytest.raises(ConsistencyError):
             again.add_checkpoint(_request(FORK, 8, 12))
         assert again.state(ORIGIN).size == 8
+
+
+def test_a_cosigner_that_lost_its_lock_signs_nothing(folder: Path, witness: Cosigner, clock: Clock) -> None:
+    """Somebody removes the lock file, and a second process takes the folder; or it was closed while a request was waiting."""
+    witness.add_checkpoint(_request(LOG, 0, 4))
+    (folder / "lock").unlink()
+    (folder / "lock").touch()
+    with contextlib.closing(Cosigner(folder, SIGNERS, clock)) as second:
+        with pytest.raises(FatalStateError, match="no longer held"):
+            witness.add_checkpoint(_request(FORK, 4, 8))
+        assert second.add_checkpoint(_request(LOG, 4, 8))
+    with pytest.raises(FatalStateError, match="closed"):
+        second.add_checkpoint(_request(LOG, 8, 9))
 
 
 def test_nothing_is_signed_that_could_not_be_persisted(witness: Cosigner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

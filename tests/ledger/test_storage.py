@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -264,3 +265,70 @@ def test_whoever_lost_the_lock_file_stops(tmp_path: Path) -> None:
     first.release()
     second.check()
     second.release()
+
+
+_FORK = """
+import os, sys
+from pathlib import Path
+from verifiable.errors import ConflictError
+from verifiable.ledger.lock import Lock
+path = Path(sys.argv[1])
+lock, (told, tell), (ended, end) = Lock.acquire(path), os.pipe(), os.pipe()
+if os.fork() == 0:
+    os.close(end)
+    try:
+        lock.check()
+        os.write(tell, b"it has")
+    except ConflictError:
+        os.write(tell, b"no")
+    os.read(ended, 1)  # lives as long as its parent
+    os._exit(0)
+os.close(tell)
+assert os.read(told, 9) == b"no"
+lock.check()
+lock.release()
+Lock.acquire(path).release()
+"""
+
+
+def test_a_forked_child_neither_has_nor_keeps_the_lock(tmp_path: Path) -> None:
+    """Workers are forked while a log is open, and live on after it was closed, or after its process was killed."""
+    done = subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "lock")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_lock_file_that_goes_between_opening_and_locking_it_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "lock", fcntl.flock
+    thefts = [path.unlink]
+
+    def flock(descriptor: int, how: int) -> None:
+        real(descriptor, how)
+        if thefts:
+            thefts.pop()()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ConflictError):
+        Lock.acquire(path)
+    Lock.acquire(path).release()
+
+
+def test_a_replaced_object_is_durable_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, real_replace, real_fsync = list[tuple[str, int]](), os.replace, os.fsync
+
+    def replace(source: Any, target: Any) -> None:
+        events.append(("replace", os.stat(source).st_ino))
+        real_replace(source, target)
+
+    def fsync(descriptor: int) -> None:
+        real_fsync(descriptor)
+        events.append(("fsync", os.fstat(descriptor).st_ino))
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "fsync", fsync)
+    DirectoryStorage(tmp_path).replace("checkpoint", b"new", expected=None)
+    file = (tmp_path / "checkpoint").stat().st_ino
+    named = events.index(("replace", file))
+    assert ("fsync", file) in events[:named]
+    assert ("fsync", tmp_path.stat().st_ino) in events[named:]

@@ -12,7 +12,6 @@ statement, so their names differ (the latter's ends in ``/verifying``), and a st
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +33,8 @@ from verifiable.errors import (
 )  # fmt: skip
 from verifiable.ledger.checkpoint import Checkpoint, SignedCheckpoint
 from verifiable.ledger.cosignature import CosignatureSigner
-from verifiable.ledger.cosigner_state import LogState, hold, marker, read
+from verifiable.ledger.cosigner_state import LogState, hold, marker, read, still_held
+from verifiable.ledger.lock import Lock
 from verifiable.ledger.note import NoteKey, NoteSignature
 from verifiable.ledger.witnessing import AddCheckpoint
 from verifiable.merkle.compact import CompactRange
@@ -61,7 +61,7 @@ class Cosigner:
         self._directory, self._signers, self._now = directory, tuple(signers), now
         self._guards: dict[str, threading.Lock] = {}
         self._seen: dict[str, int] = {}
-        self._lock: int | None = hold(directory / "lock")
+        self._lock: Lock | None = hold(directory / "lock")
         try:
             if read(directory / "cosigner") != marker(self._signers, verifying=self.verifying):
                 raise BindingError(
@@ -84,7 +84,7 @@ class Cosigner:
     def close(self) -> None:
         """Let go of the folder. A second call does nothing."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
     @property
@@ -161,6 +161,7 @@ class Cosigner:
             # 6 entries
             edge = self._examine(state, new)
             # 7 persist, then answer
+            still_held(self._lock)
             cosignatures = self._sign(state, new)
             kept = replace(signed, note=replace(signed.note, signatures=(*log_signatures, *cosignatures)))
             files.write(self._path(new.origin), LogState(keys=state.keys, latest=kept, edge=edge).encode(), what="cosigner state")
@@ -230,10 +231,11 @@ class VerifyingCosigner(Cosigner):
 
 
 def _log_signatures(state: LogState, signed: SignedCheckpoint) -> tuple[NoteSignature, ...]:
-    found = [signed.note.by(key) for key in state.keys if signed.signed_by(key)]
+    # One for each key: a note has room for a hundred, and what is kept must also hold ours, and be read again.
+    found = tuple(signed.note.by(key)[0] for key in state.keys if signed.signed_by(key))
     if not found:
         raise TrustError(f"checkpoint of {signed.checkpoint.origin!r}: not signed by any known key of this log")
-    return tuple(signature for signatures in found for signature in signatures)
+    return found
 
 
 def _load(path: Path) -> LogState:

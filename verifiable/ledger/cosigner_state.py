@@ -7,16 +7,15 @@ started anew, repaired or guessed.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from verifiable import files
 from verifiable.encoding.record import decode_base64, encode_base64
-from verifiable.errors import BindingError, FatalStateError, MalformedError
+from verifiable.errors import BindingError, ConflictError, FatalStateError, MalformedError
 from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.cosignature import CosignatureSigner
+from verifiable.ledger.lock import Lock
 from verifiable.ledger.note import MAX_NOTE, NoteKey
 from verifiable.merkle.compact import CompactRange
 
@@ -98,15 +97,21 @@ def read(path: Path) -> bytes:
         raise FatalStateError(error.message, hint="restore nothing from a copy: an older state could sign a fork") from error
 
 
-def hold(path: Path) -> int:
-    """The descriptor of a lock file, locked for as long as it is open. Raises FatalStateError."""
+def hold(path: Path) -> Lock:
+    """The lock on a state folder, by its lock file. Raises FatalStateError."""
+    if not path.is_file():
+        raise FatalStateError(f"cosigner: no state folder at {path.parent}", hint="make one with `verifiable log cosign init`")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise FatalStateError(f"cosigner: no state folder at {path.parent}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
+        return Lock.acquire(path)
+    except ConflictError as error:
         raise FatalStateError(f"cosigner: {path.parent} is in use by another process") from error
-    return descriptor
+
+
+def still_held(lock: Lock | None) -> None:
+    """Raise FatalStateError when the folder may be another process's by now: of two that sign, one signs a fork."""
+    if lock is None:
+        raise FatalStateError("cosigner: it is closed")
+    try:
+        lock.check()
+    except ConflictError as error:
+        raise FatalStateError(error.message, hint=error.hint) from error

@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +23,11 @@ _POLL = 0.05
 
 
 class Lock:
-    """Held from :meth:`acquire` until :meth:`release`, or until the process ends in whatever way."""
+    """Held from :meth:`acquire` until :meth:`release`, or until the process ends in whatever way; not by a forked child."""
 
     def __init__(self, path: Path, descriptor: int, token: bytes) -> None:
-        self._path, self._descriptor, self._token, self._pid = path, descriptor, token, os.getpid()
+        self._path, self._descriptor, self._token = path, descriptor, token
+        _held.add(self)
 
     @classmethod
     def acquire(
@@ -68,7 +70,7 @@ class Lock:
 
     def check(self) -> None:
         """Raises ConflictError when this process no longer holds the lock: the file was removed or replaced, or we are a fork."""
-        if self._descriptor < 0 or self._pid != os.getpid() or self._found() != self._token:
+        if self._descriptor < 0 or self._found() != self._token:
             raise ConflictError(
                 f"log lock: {self._path} is no longer held by this process",
                 hint="stop one of the two writers, and keep the lock file",
@@ -76,7 +78,7 @@ class Lock:
 
     def release(self) -> None:
         """Let the next one in. The file stays: removing it is what lets two in."""
-        if self._descriptor >= 0 and self._pid == os.getpid():
+        if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
 
@@ -91,6 +93,18 @@ class Lock:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.release()
+
+
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a forked child. The kernel drops a lock with its last descriptor: a worker would keep it beyond its parent's end."""
+    for lock in [*_held]:
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _holder(path: Path) -> str:
