@@ -53,7 +53,7 @@ def test_a_key_that_may_not_sign_lists_is_refused() -> None:
         RevocationList.parse(root.crl()).verify(root.parsed, at=NOW)
 
 
-@pytest.mark.parametrize("at", [NOW - DAY - timedelta(seconds=1), NOW + 30 * DAY + timedelta(microseconds=1)])
+@pytest.mark.parametrize("at", [NOW - DAY - timedelta(seconds=1), NOW + 30 * DAY])
 def test_outside_its_window_it_says_nothing(at: object) -> None:
     with pytest.raises(StaleError):
         RevocationList.parse(LIST).verify(ROOT.parsed, at=at)  # type: ignore[arg-type]

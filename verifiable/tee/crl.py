@@ -74,7 +74,7 @@ class RevocationList:
         what = f"revocation list of {self.name}"
         verify(issuer.public_key, self.algorithm, self.signature, self.signed, what=what)
         issuer.require_usage(CRL_SIGN, what="signing revocation lists")
-        if not self.this_update <= at <= self.next_update:
+        if not self.this_update <= at < self.next_update:  # by then there is a newer one, as OpenSSL and webpki have it too
             window = f"{format_time(self.this_update)} to {format_time(self.next_update)}"
             raise StaleError(f"the {what} is for {window}, not for {format_time(at)}", hint="get the list that was current then")
 

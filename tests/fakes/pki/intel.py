@@ -219,12 +219,14 @@ class FakeIntel:
         return 1 if self.kind == "sgx" else 2
 
 
-def sgx_extension(*, replace: Mapping[str, bytes | None] | None = None, extra: bytes = b"") -> bytes:
+def sgx_extension(
+    *, cpu_svn: bytes = CPU_SVN, pce_svn: int = PCE_SVN, replace: Mapping[str, bytes | None] | None = None, extra: bytes = b""
+) -> bytes:
     """DER of what Intel says about a processor; ``replace``: values by the last number of their identifier, None for none;
     ``extra``: behind them.
     """
-    tcb = b"".join(_named(f"{SGX_OID}.2.{i}", _integer(svn)) for i, svn in enumerate(CPU_SVN, 1))
-    tcb += _named(f"{SGX_OID}.2.17", _integer(PCE_SVN)) + _named(f"{SGX_OID}.2.18", tlv(4, CPU_SVN))
+    tcb = b"".join(_named(f"{SGX_OID}.2.{i}", _integer(svn)) for i, svn in enumerate(cpu_svn, 1))
+    tcb += _named(f"{SGX_OID}.2.17", _integer(pce_svn)) + _named(f"{SGX_OID}.2.18", tlv(4, cpu_svn))
     values: dict[str, bytes | None] = {
         "1": tlv(4, b"\x81" * 16), "2": tlv(0x30, tcb), "3": tlv(4, PCE_ID), "4": tlv(4, FMSPC), "5": tlv(10, b"\1"),
         "6": tlv(4, b"\x07" * 16), "7": tlv(0x30, b"".join(_named(f"{SGX_OID}.7.{i}", tlv(1, b"\xff")) for i in (1, 2, 3))),
