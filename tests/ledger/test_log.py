@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -115,22 +118,57 @@ def test_the_same_entry_keeps_its_place_also_after_a_restart(directory: LogDirec
         assert log.size == 2
 
 
-@pytest.mark.parametrize("damage", ["lost", "garbage", "of a longer log"])
+def _sql(statement: str) -> Callable[[Path], None]:
+    def execute(path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute(statement)
+            database.commit()
+
+    return execute
+
+
+def _of_a_longer_log(path: Path) -> None:
+    with contextlib.closing(DedupIndex(path)) as index:
+        index.add([leaf_hash(b"never logged %d" % i) for i in range(100)])
+
+
+def _of_another_branch(path: Path) -> None:
+    with contextlib.closing(DedupIndex(path)) as index:
+        index.reset()
+        index.add([leaf_hash(b"another %d" % i) for i in range(300)])
+
+
+INDEX_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "garbage": lambda path: path.write_bytes(b"not a database" * 1000),
+    "of a longer log": _of_a_longer_log,
+    "of another branch": _of_another_branch,
+    "without a size": _sql("DELETE FROM progress"),
+    "a size that is text": _sql("UPDATE progress SET size = 'abc'"),
+    "a size that is half": _sql("UPDATE progress SET size = 2.5"),
+    "a negative size": _sql("UPDATE progress SET size = -5"),
+    "of an older version": _sql("ALTER TABLE progress DROP COLUMN last"),
+}
+
+
+@pytest.mark.parametrize("damage", INDEX_DAMAGE)
 def test_the_index_is_only_derived(damage: str, directory: LogDirectory) -> None:
     with directory.open() as log:
         log.append_many([b"%d" % i for i in range(300)])
-    path = directory.private / "entries.sqlite"
-    if damage == "lost":
-        path.unlink()
-    elif damage == "garbage":
-        path.write_bytes(b"not a database" * 1000)
-    else:
-        index = DedupIndex(path)
-        index.add([leaf_hash(b"never logged %d" % i) for i in range(100)])
-        index.close()
+    INDEX_DAMAGE[damage](directory.private / "entries.sqlite")
+    for known in (False, True):
+        with directory.open() as log:
+            assert log.append(b"299") == Appended(index=299, known=True)
+            assert log.append(b"never logged 5") == Appended(index=300, known=known)
+
+
+@pytest.mark.parametrize("place", ["-1", "'abc'", "2.5", "x'00'", "5", "300", "9223372036854775807"])
+def test_a_place_that_the_index_got_wrong_is_no_place(place: str, directory: LogDirectory) -> None:
     with directory.open() as log:
-        assert log.append(b"299") == Appended(index=299, known=True)
-        assert log.append(b"never logged 5") == Appended(index=300, known=False)
+        log.append_many([b"%d" % i for i in range(300)])
+    _sql(f"UPDATE entries SET position = {place}")(directory.private / "entries.sqlite")
+    with directory.open() as log:
+        assert log.append(b"7") == Appended(index=300, known=False), "twice in the log, but nothing lost and nothing stopped"
 
 
 def test_a_lying_index_makes_no_entry_vanish(directory: LogDirectory) -> None:
@@ -139,6 +177,7 @@ def test_a_lying_index_makes_no_entry_vanish(directory: LogDirectory) -> None:
     index = DedupIndex(directory.private / "entries.sqlite")
     index.reset()
     index.add([leaf_hash(b"b")])  # says that b is entry 0
+    index.last = leaf_hash(b"a")
     index.close()
     with directory.open() as log:
         assert log.append(b"b") == Appended(index=1, known=False)

@@ -18,13 +18,20 @@ _KEY = 16  # bytes of the leaf hash; a collision costs one comparison
 _FLUSH = 1 << 14
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL);
-INSERT OR IGNORE INTO progress VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, last BLOB NOT NULL);
+INSERT OR IGNORE INTO progress VALUES (1, 0, x'');
 """
 
 
+class _DamagedError(Exception):
+    """A database that opens, and does not hold what this one holds."""
+
+
 class DedupIndex:
-    """SQLite at ``path``, or in memory for None. Used by one thread at a time. Raises FatalStateError."""
+    """SQLite at ``path``, or in memory for None. Used by one thread at a time. Raises FatalStateError.
+
+    It holds the first ``size`` entries; ``last``, the leaf hash of the last of them, tells whether they are this log's.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -32,7 +39,7 @@ class DedupIndex:
         with self._failing():
             try:
                 self._open()
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, _DamagedError):
                 if path is None:
                     raise
                 for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
@@ -46,10 +53,13 @@ class DedupIndex:
         self._database.executescript(
             "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;" + _SCHEMA
         )
-        self.size: int = self._database.execute("SELECT size FROM progress").fetchone()[0]
+        size, last = self._database.execute("SELECT size, last FROM progress").fetchone() or (None, None)
+        if not isinstance(size, int) or size < 0 or not isinstance(last, bytes):
+            raise _DamagedError
+        self.size, self.last = size, last
 
     def find(self, leaves: Iterable[bytes]) -> dict[bytes, int]:
-        """The positions of those leaf hashes that are known."""
+        """The positions of those leaf hashes that are known. Damage can make them anything but a number below 0."""
         found = {}
         with self._failing():
             for leaf in leaves:
@@ -58,7 +68,7 @@ class DedupIndex:
                 if place is None:
                     row = self._database.execute("SELECT position FROM entries WHERE key = ?", (key,)).fetchone()
                     place = row[0] if row else None
-                if place is not None:
+                if isinstance(place, int) and place >= 0:
                     found[leaf] = place
         return found
 
@@ -66,15 +76,15 @@ class DedupIndex:
         """The next entries' leaf hashes. Written from time to time; what a crash loses is caught up."""
         for place, leaf in enumerate(leaves, self.size):
             self._pending.setdefault(leaf[:_KEY], place)
-        self.size += len(leaves)
+        self.size, self.last = self.size + len(leaves), leaves[-1] if leaves else self.last
         if len(self._pending) >= _FLUSH:
             self.flush()
 
     def reset(self) -> None:
         """Forget everything: the index belongs to another log, or to a longer one."""
         with self._failing():
-            self._database.executescript("DELETE FROM entries; UPDATE progress SET size = 0;")
-        self._pending, self.size = {}, 0
+            self._database.executescript("DELETE FROM entries; UPDATE progress SET size = 0, last = x'';")
+        self._pending, self.size, self.last = {}, 0, b""
 
     def flush(self) -> None:
         with self._failing():
@@ -82,7 +92,7 @@ class DedupIndex:
             try:
                 # Sorted, so that neighbours in the B-tree are written together.
                 self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", sorted(self._pending.items()))
-                self._database.execute("UPDATE progress SET size = ?", (self.size,))
+                self._database.execute("UPDATE progress SET size = ?, last = ?", (self.size, self.last))
                 self._database.execute("COMMIT")
             except sqlite3.Error:
                 with contextlib.suppress(sqlite3.Error):

@@ -168,8 +168,9 @@ class Log:
     def _catch_up(self) -> None:
         """Bring the index to the size of the log; it may lag after a crash, and it starts empty."""
         size = self.size
-        if self._index.size > size:
-            self._index.reset()
+        indexed = self._index.size
+        if indexed > size or (indexed and self._reader.leaf(size, indexed - 1) != self._index.last):
+            self._index.reset()  # of another log, or of another branch of this one
         while self._index.size < size:
             number, place = divmod(self._index.size, WIDTH)
             entries = read_entries(self._public, number, tiles.width_at(0, number, size))
