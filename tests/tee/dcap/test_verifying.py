@@ -277,6 +277,7 @@ class TestStatements:
         refused(AttestationError, number, _signed_by(TDX.ca, name), "not one for Intel SGX TCB Signing")
         below = TDX.ca.authority(SIGNER, kind="p256", ca=False)
         refused(TrustError, number, _signed_by(below, name, chain=(below.certificate, TDX.root.certificate)))
+        refused(MalformedError, 1, _signed_by(TDX.pck, name), "not a chain of 2")  # which dcap_qvl takes for Intel's word
 
     def test_the_signer_may_be_revoked(self) -> None:
         refused(AttestationError, 4, TDX.mint(revoked_by_root=[TDX.signer.parsed.serial]), "TCB Signing is revoked")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intel TDX and SGX: quotes, and the collateral that they are judged by (docs/formats/attestation/intel.md).
+"""Intel TDX and SGX: quotes, and the collateral that they are judged by (docs/formats/attestation/dcap.md).
 
 Chains, signatures, revocation and windows are checked here; which patch level Intel calls what is left to the package
 ``dcap_qvl``, which no other package may import.

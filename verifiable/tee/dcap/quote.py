@@ -2,7 +2,7 @@
 """Intel's quote: what a processor reported, signed by a quoting enclave, certified by the processor's own key.
 
 Versions 3 (SGX), 4 and 5 (TDX), with ECDSA P-256 and the processor's certificate chain inside, which is what Intel's quote
-generation writes today. Layout: docs/formats/attestation/intel.md.
+generation writes today. Layout: docs/formats/attestation/dcap.md.
 """
 
 from __future__ import annotations

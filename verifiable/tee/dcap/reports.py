@@ -2,7 +2,7 @@
 """The bodies of Intel's quotes: what the processor reports about an SGX enclave or a TDX trust domain.
 
 Layouts: ``sgx_report_body_t`` of Intel's SGX SDK; ``sgx_report2_body_t`` and ``sgx_report2_body_v1_5_t`` of its DCAP
-(``sgx_quote_4.h``, ``sgx_quote_5.h``). docs/formats/attestation/intel.md lists the offsets.
+(``sgx_quote_4.h``, ``sgx_quote_5.h``). docs/formats/attestation/dcap.md lists the offsets.
 """
 
 from __future__ import annotations

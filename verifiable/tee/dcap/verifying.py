@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbered verification of a quote, the same here, in docs/formats/attestation/intel.md and in the output."""
+"""The numbered verification of a quote, the same here, in docs/formats/attestation/dcap.md and in the output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from verifiable.tee.crl import RevocationList
     from verifiable.tee.dcap.quote import Quote
 
-#: The numbered checks of docs/formats/attestation/intel.md.
+#: The numbered checks of docs/formats/attestation/dcap.md.
 NAMES = (
     "collateral", "platform certificate", "revocation", "tcb info", "quoting enclave identity", "quoting enclave", "quote",
     "modes", "tcb level",
