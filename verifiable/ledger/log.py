@@ -24,12 +24,11 @@ from verifiable.ledger.lock import Lock
 from verifiable.ledger.storage import Storage
 from verifiable.ledger.tiles import WIDTH
 from verifiable.ledger.tree import TileReader, read_entries
-from verifiable.ledger.writer import Writer
+from verifiable.ledger.writer import MAX_BATCH, Writer
 from verifiable.merkle import proofs
 from verifiable.merkle.hashing import leaf_hash
 
 BATCH = 256
-MAX_BATCH = 4096
 _WAITING_BATCHES = 32
 
 

@@ -27,6 +27,8 @@ from verifiable.ledger.tree import Edge
 from verifiable.merkle.hashing import EMPTY_ROOT
 
 HEAD = "head"
+#: Entries in one commit by a log. What a crash left of a batch is within so many of the end.
+MAX_BATCH = 4096
 _MAX_STAGE = 1 << 29
 _RESTORE = "restore the newest copy of both folders; never let an older one sign again"
 
@@ -135,10 +137,10 @@ class Writer:
         """Drop the partial versions of the tiles that became full since size ``before``; readers fall back on the full ones."""
         for level in tiles.levels(self._edge.size):
             first, last = ((size >> HEIGHT * level) // WIDTH for size in (before, self._edge.size))
-            if first < last:
-                self._public.discard(tiles.partials(Tile(level=level, index=first).path))
+            for index in range(first, last):
+                self._public.discard(tiles.partials(Tile(level=level, index=index).path))
                 if level == 0:
-                    self._public.discard(tiles.partials(tiles.bundle_path(first)))
+                    self._public.discard(tiles.partials(tiles.bundle_path(index)))
 
     def _recover(self) -> None:
         published = self._judge_published()
@@ -160,7 +162,7 @@ class Writer:
             self._public.replace(CHECKPOINT, self._head, expected=None)
             self._published = self._head
         self._private.discard(staging.FOLDER)
-        self._tidy(max(0, self._edge.size - 1))  # what a crash kept the last batch from dropping
+        self._tidy(max(0, self._edge.size - MAX_BATCH))  # what a crash kept the last batch from dropping
 
     def _judge_published(self) -> Checkpoint:
         """The published checkpoint, held against what this log has signed."""
