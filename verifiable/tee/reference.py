@@ -34,6 +34,8 @@ IDENTIFYING = {
     "nvidia": ("driver", "vbios"),
     "software": ("measurement",),
 }
+# Whose vendor says what it thinks of the platform.
+_RATED = frozenset({"tdx", "sgx"})
 _MAX_LIST = 256
 _REGISTER = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _VALUE = re.compile(r"[0-9A-Za-z._-]{1,256}")
@@ -70,6 +72,15 @@ class Reference:
             )
         if not all(self.measurements.values()):
             raise MalformedError(f"reference {self.name!r}: a register without an allowed value", hint="leave the register out")
+        for each in (*self.measurements, *self.minimum_tcb):
+            if not _REGISTER.fullmatch(each):
+                raise MalformedError(f"reference {self.name!r}: {each[:40]!r} is no register's or component's name")
+        for values in (*self.measurements.values(), self.tcb_status, self.advisories):
+            # A text in the place of a list of texts would allow every piece of itself.
+            if not isinstance(values, tuple) or not all(isinstance(v, str) and _VALUE.fullmatch(v) for v in values):
+                raise MalformedError(f"reference {self.name!r}: lists of values of up to 256 of [0-9A-Za-z._-] are wanted")
+        if self.max_age != parse_duration(format_duration(self.max_age), f"reference {self.name!r}: its age"):
+            raise MalformedError(f"reference {self.name!r}: its age is not one of whole seconds")
 
     @classmethod
     def from_record(cls, record: Record) -> Reference:
@@ -78,7 +89,7 @@ class Reference:
         reference = cls(
             name=record.text("name", max_length=256),
             kind=record.choice("kind", KINDS),
-            measurements={_register(n, registers.where): _values(registers, n) for n in registers.names()},
+            measurements={n: _values(registers, n) for n in registers.names()},
             max_age=parse_duration(record.text("max-age", max_length=16), f"{record.where}.max-age"),
             binding=record.choice("binding", SCOPES) if record.has("binding") else "key",
             tcb_status=_values(record, "tcb-status") if record.has("tcb-status") else ("UpToDate",),
@@ -93,7 +104,7 @@ class Reference:
         """As a ``[[references]]`` table; ``parse_references`` reads it back to an equal one."""
         lines = ["[[references]]", f"name = {_quoted(self.name)}", f"kind = {_quoted(self.kind)}"]
         lines += [f"max-age = {_quoted(format_duration(self.max_age))}", f"binding = {_quoted(self.binding)}"]
-        if self.kind in {"tdx", "sgx"}:
+        if self.kind in _RATED or (self.tcb_status, self.advisories) != (("UpToDate",), ()):
             lines += [f"tcb-status = {_list(self.tcb_status)}", f"advisories = {_list(self.advisories)}"]
         if self.allow_debug:
             lines.append("allow-debug = true")
@@ -144,8 +155,8 @@ def appraise(evidence: VerifiedEvidence, reference: Reference, *, made: datetime
                 raise AttestationError(f"{evidence.kind}: register {register} {held} by {reference.name!r}")
             step.note(f"{register} as wanted")
     with steps.step(4) as step:
-        if evidence.tcb_status and evidence.tcb_status not in reference.tcb_status:
-            raise AttestationError(f"{evidence.kind}: the platform is {evidence.tcb_status}, which is not allowed")
+        if (evidence.tcb_status or evidence.kind in _RATED) and evidence.tcb_status not in reference.tcb_status:
+            raise AttestationError(f"{evidence.kind}: the platform is {evidence.tcb_status or 'unrated'}, which is not allowed")
         for component, least in reference.minimum_tcb.items():
             version = evidence.tcb.get(component)
             if version is None or version < least:
@@ -191,15 +202,9 @@ def require_distinct(references: tuple[Reference, ...]) -> None:
         raise MalformedError("reference values: two of one name", hint="a name is one reference's; list the values allowed in it")
 
 
-def _register(name: str, where: str) -> str:
-    if not _REGISTER.fullmatch(name):
-        raise MalformedError(f"{where}: {name[:40]!r} is no register's name")
-    return name
-
-
 def _values(record: Record, name: str) -> tuple[str, ...]:
     found = record.items(name, maximum=_MAX_LIST)
-    if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in found):
+    if not all(isinstance(value, str) for value in found):
         raise MalformedError(f"{record.where}.{name}: a list of values in quotes is wanted")
     return tuple(found)
 
