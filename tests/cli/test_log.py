@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
+from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.directory import LogDirectory
 
 ORIGIN = "log.example/cli"
@@ -84,6 +86,18 @@ def test_fsck_names_the_damage(run: Run, log: LogDirectory) -> None:
     assert done.code == 70
     assert done.out.startswith("tile/entries/000.p/2: ")
     assert run("log", "fsck", log.public, "--json").json["damage"][0]["path"] == "tile/entries/000.p/2"
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_fsck_looks_at_every_signature_of_the_log(line: int, run: Run, log: LogDirectory) -> None:
+    """Readers that were given both keys refuse a checkpoint of which either is damaged."""
+    path = log.public / "checkpoint"
+    signed = SignedCheckpoint.parse(path.read_bytes())
+    lines = list(signed.note.signatures)
+    lines[line] = replace(lines[line], signature=lines[line].signature[:-9] + bytes(9))
+    path.write_bytes(replace(signed, note=replace(signed.note, signatures=tuple(lines))).encode())
+    done = run("log", "fsck", log.public)
+    assert (done.code, done.out.split(":")[0]) == (70, "checkpoint")
 
 
 def test_a_rolled_back_log_is_not_written(run: Run, log: LogDirectory, tmp_path: Path) -> None:

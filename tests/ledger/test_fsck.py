@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.log_storage import MemoryStorage
 from tests.ledger.conftest import make_identity
 from verifiable.errors import FatalStateError
+from verifiable.ledger.checkpoint import Checkpoint
 from verifiable.ledger.fsck import Report, fsck
 from verifiable.ledger.identity import Identity
 from verifiable.ledger.tree import Edge
@@ -118,3 +119,11 @@ def test_no_checkpoint_at_all(identity: Identity) -> None:
     assert report.checkpoint is None
     with pytest.raises(FatalStateError, match="checkpoint: missing"):
         report.require_sound()
+
+
+def test_a_log_that_signs_for_more_than_it_shows_fills_nobodys_memory(identity: Identity) -> None:
+    note = identity.sign(Checkpoint(origin=identity.origin, size=1 << 62, root=bytes(32)))
+    report = _check({"checkpoint": note}, identity)
+    assert 1000 <= len(report.damage) <= 1010
+    assert report.damage[0].path == "tile/entries/000"
+    assert "not looked at after" in report.damage[-1].reason

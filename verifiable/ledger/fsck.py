@@ -20,6 +20,8 @@ from verifiable.ledger.tiles import CHECKPOINT, HASH_SIZE, MAX_CHECKPOINT, TILE_
 from verifiable.ledger.tree import Edge, subtree
 
 _MAX_DOUBTS = 8
+#: Who has signed for 2^60 entries and shows none would otherwise fill our memory with their names.
+_MAX_DAMAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,11 @@ class _Walk:
             self._full(Tile(level=0, index=number), *self._leaves(number, WIDTH))
             if number % 1024 == 0:
                 self._progress("entries", number / whole)
+            if len(self._damage) >= _MAX_DAMAGE:
+                self._damage.append(
+                    Damage(path="tile", reason=f"too much is damaged: not looked at after {(number + 1) * WIDTH} entries")
+                )
+                return
         for tile in tiles.edge(self._size):
             self._partial(tile)
         self._judge_edge()

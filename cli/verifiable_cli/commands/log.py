@@ -27,7 +27,7 @@ vkey_option = click.option(
     "vkeys",
     multiple=True,
     metavar="VKEY",
-    help="The log's public key, as `log init` printed it. Repeatable: each must have signed.  [default: that in DIR.private]",
+    help="The log's public key, as `log init` printed it. Repeatable: each must have signed.  [default: those in DIR.private]",
 )
 
 
@@ -346,7 +346,7 @@ def _keys(log: str, vkeys: tuple[str, ...], private: Path | None) -> tuple[NoteK
     if vkeys:
         return _parse(vkeys)
     if not _is_url(log) and (directory := LogDirectory.at(Path(log), private)).private.is_dir():
-        return directory.identity().keys[:1]
+        return directory.identity().keys
     raise TrustError(f"log: no key to verify {output.one_line(log)} with", hint="give the log's vkey with --vkey")
 
 
