@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guided tour: a real model, a real sample, every step as a user would take it, and two forgeries caught.
+"""The guided tour: a real model, a real sample, every step as a user would take it, and what must be refused.
 
 Keys and a log are made in a folder of its own; the steps are told to whoever listens.
 """
@@ -14,17 +14,23 @@ from typing import Any
 
 from verifiable import compiling, settling
 from verifiable.catalogue import Entry
+from verifiable.checklist import Step
 from verifiable.claim import Claim, ClaimedTensor
 from verifiable.compiling import Compiled
+from verifiable.digest import Digest
 from verifiable.encoding.tensor import Tensor
-from verifiable.errors import FatalStateError, VerificationError
+from verifiable.errors import FatalStateError, PolicyError, VerificationError
 from verifiable.keys.signer import Signer, generate
 from verifiable.ledger.client import LogClient
 from verifiable.ledger.directory import LogDirectory
 from verifiable.ledger.policy import Policy
 from verifiable.proving import ProvedReceipt, prove
 from verifiable.receipt import Evidence, Receipt, make_receipt
+from verifiable.tee.attesters.software import Software
+from verifiable.tee.attesting import Attached, attest
+from verifiable.tee.drafting import draft
 from verifiable.trust import TrustedLog, TrustRoot
+from verifiable.verify.attestation import Appraiser
 from verifiable.verify.policy import AllOf, LoggedIn, ProvedBy
 from verifiable.verify.verified import Verified
 from verifiable.verify.verifier import Verifier
@@ -32,6 +38,7 @@ from verifiable.zk.sumcheck.system import SumcheckSystem
 from verifiable.zk.system import Progress, ProofSystem, no_progress
 
 ORIGIN = "demo.example/ledger"
+_REPORT = "do not trust this installation; please report it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +50,16 @@ class Forgery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """A receipt with simulated TEE evidence: how the default policy refused it, and what holds where that may count."""
+
+    refusal: PolicyError
+    verified: Verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tour:
-    """One entry taken through compile, prove, verify, settle and two forgeries; each step returns what it made."""
+    """One entry taken through compile, prove, verify, settle, attest and two forgeries; each step returns what it made."""
 
     entry: Entry
     folder: Path
@@ -87,6 +102,32 @@ class Tour:
             settling.settled(proved.receipt, place).encode(), now=datetime.now(UTC), policy=AllOf((ProvedBy(), LoggedIn()))
         )
 
+    def attest(self, compiled: Compiled) -> Vouched:
+        """A receipt without a proof, for which a TEE vouches that is only simulated; judged by reference values made from it.
+
+        The default policy must refuse it, and take it when simulated evidence is let count.
+        """
+        signer, software = generate(self.folder / "attested.pem"), Software()
+
+        def vouch(key: Digest, nonce: bytes, claim: Digest) -> list[Attached]:
+            return [attest(software, key=key, nonce=nonce, claim=claim, clock=lambda: datetime.now(UTC))]
+
+        proved = prove(
+            compiled.prover, self.entry.sample, signer=signer, node="demo", evidence="none", attest=vouch, systems=self.systems,
+            progress=self.progress,
+        )  # fmt: skip
+        trust, data = TrustRoot.pin(compiled.circuit.id), proved.receipt.encode()
+        now = datetime.now(UTC)
+        (seen,) = Appraiser.of(trust, now=now, blobs=(), allow_simulated=True).judge(proved.receipt, (), Step())
+        assert seen.evidence is not None
+        trust = trust.referring([draft(seen.evidence, name="the demo's code")])
+        verifier = Verifier(trust, self.systems)
+        try:
+            verifier.verify(data, now=now)
+        except PolicyError as error:
+            return Vouched(refusal=error, verified=verifier.verify(data, now=now, allow_simulated_tee=True))
+        raise FatalStateError("simulated TEE evidence passed for real", hint=_REPORT)
+
     def forgeries(self, compiled: Compiled, proved: ProvedReceipt) -> tuple[Forgery, ...]:
         """One output changed by one unit: under the old signature, and signed again by the forger. Both must fail."""
         changed = _change(proved.receipt.claim, 0)
@@ -102,9 +143,7 @@ class Tour:
             self.verify(compiled, receipt.encode())
         except VerificationError as error:
             return Forgery(description=description, error=error)
-        raise FatalStateError(
-            f"a forged receipt verified: {description}", hint="do not trust this installation; please report it"
-        )
+        raise FatalStateError(f"a forged receipt verified: {description}", hint=_REPORT)
 
 
 def tour(entry: Entry, folder: Path, *, progress: Progress = no_progress) -> Tour:

@@ -17,7 +17,8 @@ from verifiable_cli.verifying import render_checks
 @click.argument("name", default="digits-cnn")
 @options.json_option
 def command(name: str, as_json: bool) -> None:
-    """Take a catalogue model and a real held-out sample through compile, prove, verify and a log; then catch two forgeries.
+    """Take a catalogue model and a real held-out sample through compile, prove, verify, a log and a simulated TEE; then
+    catch two forgeries.
 
     Nothing is kept. NAME is an entry of the catalogue.
 
@@ -56,6 +57,12 @@ def command(name: str, as_json: bool) -> None:
         say("settle   put into a new log (no cosigners here), and verified by somebody who asks that it be logged:")
         for line in render_checks(check for check in settled.checks if check.name in ("ledger", "policy")):
             say(line)
+        vouched = steps.attest(compiled)
+        say("attest   the same run without a proof; a TEE vouches instead, simulated in software:")
+        say(f"         by default: refused: {vouched.refusal.message}")
+        say("         with --allow-simulated-tee:")
+        for line in render_checks(check for check in vouched.verified.checks if check.name in ("evidence", "policy")):
+            say(line)
         forgeries = steps.forgeries(compiled, proved)
         for forgery in forgeries:
             failed = forgery.error.checks[-1]  # type: ignore[attr-defined]
@@ -67,6 +74,7 @@ def command(name: str, as_json: bool) -> None:
                 "model": entry.name, "circuit": compiled.circuit.id.hex, "verdict": "verified",
                 "checks": [{"number": c.number, "name": c.name, "status": c.status, "detail": c.detail} for c in verified.checks],
                 "settled": [{"origin": place.origin, "index": place.index, "size": place.size} for place in settled.settled],
+                "attested": {"refusal": vouched.refusal.message, "evidence": list(vouched.verified.evidence)},
                 "forgeries": [{"description": f.description, "error": f.error.message} for f in forgeries],
             }
         )  # fmt: skip
