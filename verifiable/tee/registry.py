@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from verifiable.errors import UnsupportedError
+from verifiable.errors import Error, MalformedError, UnsupportedError
 
 if TYPE_CHECKING:
     from verifiable.tee.evidence import Evidence
@@ -30,4 +30,19 @@ def parse(kind: str, data: bytes) -> Evidence:
     return evidence
 
 
-__all__ = ["parse"]
+def guess(data: bytes) -> str:
+    """The kind of evidence that ``data`` can be read as. Raises MalformedError where that is none, or more than one."""
+    found = []
+    for kind in _HOMES:
+        try:
+            parse(kind, data)
+        except Error:
+            continue
+        found.append(kind)
+    if len(found) != 1:
+        kinds = f"it may be {' or '.join(found)}" if found else f"it is none of {', '.join(_HOMES)}, or damaged"
+        raise MalformedError(f"what kind of evidence this is cannot be told: {kinds}", hint="name the kind: --kind KIND")
+    return found[0]
+
+
+__all__ = ["guess", "parse"]

@@ -86,7 +86,7 @@ class NitroEvidence:
             if chain[1:] != self.bundle[::-1]:
                 raise AttestationError("nitro evidence: its authorities are not the chain to the root, the root first")
             anchor = next(root for root in anchors if root.certificate == chain[-1])
-            step.note(f"{len(chain)} to {anchor.name} ({anchor.fingerprint})")
+            step.note(f"{len(chain)} certificates, to {anchor.name} ({anchor.fingerprint})")
         with steps.step(3) as step:
             if leaf.path_length != -1 or x509.KEY_USAGE not in leaf.extensions:
                 raise AttestationError(f"the certificate of {leaf.name} is an authority's, or does not say what it is for")
