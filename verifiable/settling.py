@@ -19,6 +19,7 @@ from verifiable.ledger.sigstore import Bundle, LogEntry, log_id
 from verifiable.ledger.statements import KeyEvent
 from verifiable.ledger.tlogproof import TlogProof
 from verifiable.merkle.hashing import leaf_hash
+from verifiable.merkle.verify import verify_inclusion
 from verifiable.receipt import Receipt
 
 # Both are canonical, so the first key tells them apart.
@@ -122,9 +123,9 @@ def cose_receipt(place: LogEntry, signer: NoteSigner) -> bytes:
     """
     tree = place.checkpoint.open(place.checkpoint.encode(), signer.key)
     leaf = leaf_hash(place.body)
+    # Before it is signed: what our key signs, somebody may keep.
+    verify_inclusion(leaf, place.index, tree.size, place.hashes, tree.root)
     receipt = CoseReceipt.issue(
         key=signer.key, sign=signer.private.sign, leaf=leaf, index=place.index, size=tree.size, hashes=place.hashes
     )
-    if receipt.verify(leaf, signer.key) != tree.root:
-        raise BindingError("COSE receipt: the proof does not lead to the root of the checkpoint")
     return receipt.encode()

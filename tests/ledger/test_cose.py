@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.log import FakeLog
-from verifiable.errors import Error, InclusionError, MalformedError, SignatureError
+from verifiable import settling
+from verifiable.errors import Error, InclusionError, MalformedError, SignatureError, TrustError
+from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.cose import MAX_SIZE, CoseReceipt
 from verifiable.ledger.note import NoteSigner
 from verifiable.ledger.sigstore import log_id
@@ -173,3 +175,34 @@ def test_the_size_is_not_signed() -> None:
     stretched = replace(RECEIPT, size=8)
     assert stretched.verify(LEAF, LOG.signer.key) == RECEIPT.verify(LEAF, LOG.signer.key)
     assert _theirs(stretched.encode(), LOG, 4).ok
+
+
+class _Recorded:
+    """The log's key, and what was signed with it."""
+
+    def __init__(self, signer: NoteSigner) -> None:
+        self.key, self.private, self.signed = signer.key, self, list[bytes]()
+        self.sign_with = signer.private.sign
+
+    def sign(self, message: bytes) -> bytes:
+        self.signed.append(message)
+        return self.sign_with(message)
+
+
+def test_a_log_signs_anew_only_a_root_that_it_has_signed() -> None:
+    """Its key is asked to sign a bare root here, which is any tree's: what is exported must be under its own checkpoint."""
+    place, stranger, signer = LOG.place(4), _log(7), _Recorded(LOG.signer)
+    receipt = CoseReceipt.parse(settling.cose_receipt(place, signer))
+    assert receipt.verify(LEAF, LOG.signer.key) == place.tree.root
+    assert len(signer.signed) == 1
+    forged = replace(LOG.checkpoint().note, text=stranger.checkpoint(size=8).note.text)
+    for false, error in (
+        (replace(place, hashes=(bytes(32), *place.hashes[1:])), InclusionError),
+        (replace(place, index=5), InclusionError),
+        (replace(place, body=b"another"), InclusionError),
+        (stranger.place(4), TrustError),
+        (replace(place, checkpoint=SignedCheckpoint.parse(forged.encode())), SignatureError),
+    ):
+        with pytest.raises(error):
+            settling.cose_receipt(false, signer)
+    assert len(signer.signed) == 1
