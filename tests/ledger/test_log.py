@@ -289,6 +289,60 @@ def test_without_the_lock_the_storage_still_lets_one_through(step: str, state: _
         late.commit([b"mine"])
 
 
+@pytest.mark.parametrize("checks", [0, 1])
+def test_a_writer_asks_for_its_lock_before_it_stages_and_before_it_signs(checks: int, state: _State) -> None:
+    """``checks``: how often the lock is still there."""
+    left = [checks]
+
+    def fence() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise ConflictError("the lock is gone")
+
+    writer = Writer(state.public, state.private, state.identity, fence)
+    before = dict(state.private.objects)
+    with pytest.raises(ConflictError, match="is gone"):
+        writer.commit([b"four"])
+    assert (Stage.path_at(3) in state.private.objects) is (checks == 1)
+    assert state.private.objects["head"] == before["head"], "nothing was signed"
+
+
+def test_a_writer_asks_for_its_lock_before_it_puts_cosignatures_on(state: _State) -> None:
+    def fence() -> None:
+        raise ConflictError("the lock is gone")
+
+    writer, before = Writer(state.public, state.private, state.identity, fence), state.public.objects["checkpoint"]
+    with pytest.raises(ConflictError, match="is gone"):
+        writer.publish(before)
+
+
+def _staged(state: _State, **change: object) -> bytes:
+    """A batch that a crash left staged, on top of the three entries."""
+    root = state.identity.open(state.public.objects["checkpoint"]).root
+    return replace(Stage(size=3, root=root, entries=(b"four",)), **change).encode()
+
+
+def test_a_staged_batch_that_was_damaged_is_not_signed(state: _State) -> None:
+    """Nobody was told of it, but tiles of it may be there; and a flipped bit in an entry would be signed as the entry."""
+    data = _staged(state)
+    for at in (0, data.index(b"four"), len(data) - 33, len(data) - 1):
+        damaged = state.copy()
+        damaged.private.objects[Stage.path_at(3)] = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        with pytest.raises(FatalStateError, match="the staged batch is damaged"):
+            damaged.append()
+        assert damaged.private.objects["head"] == state.private.objects["head"]
+    state.private.objects[Stage.path_at(3)] = data
+    assert state.append().edge.size == 4
+
+
+@pytest.mark.parametrize("change", [{"size": 2}, {"root": bytes(32)}])
+def test_a_staged_batch_of_another_tree_is_not_signed(change: dict[str, object], state: _State) -> None:
+    state.private.objects[Stage.path_at(3)] = _staged(state, **change)
+    with pytest.raises(FatalStateError, match="belongs to another tree"):
+        state.append()
+    assert state.identity.open(state.private.objects["head"]).size == 3
+
+
 def test_a_rolled_back_directory(state: _State) -> None:
     old = state.copy()
     state.append(b"four")

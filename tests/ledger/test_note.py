@@ -137,6 +137,27 @@ def test_who_did_not_sign_and_who_is_another_log(signers) -> None:
         SignedCheckpoint.open(only_plain, stranger.key)
 
 
+def test_a_strangers_line_with_a_known_key_id_is_ignored(signers) -> None:
+    """Four bytes are quickly hit: a key is name and id, and a line that shares one of them spoils nothing."""
+    signed = SignedCheckpoint.sign(CHECKPOINT, signers[:1], NOW)
+    line = signed.note.signatures[0]
+    for strange in (replace(line, name="stranger.example"), replace(line, key_id=bytes(4))):
+        spoilt = replace(strange, signature=bytes(64))
+        assert SignedCheckpoint.open(signed.with_signatures([spoilt]).encode(), signers[0].key) == CHECKPOINT
+        alone = replace(signed, note=replace(signed.note, signatures=(strange,)))
+        with pytest.raises(TrustError, match="not signed by"):
+            SignedCheckpoint.open(alone.encode(), signers[0].key)
+
+
+def test_a_cosigners_key_does_not_sign_notes(signers) -> None:
+    """The same Ed25519 key, of another type: its plain signature over a text is not what the type stands for."""
+    witness = signers[2]
+    line = NoteSigner(name=witness.name, private=witness.private).sign("text\n")
+    note = Note(text="text\n", signatures=(replace(line, key_id=witness.key.key_id),))
+    with pytest.raises(UnsupportedError, match="signs checkpoints, not notes"):
+        verify_note(note, witness.key)
+
+
 def test_extension_lines_are_kept_and_never_pass_as_signed_by_what_does_not_cover_them(signers) -> None:
     extended = replace(CHECKPOINT, extensions=("more",))
     assert Checkpoint.parse(extended.encode()) == extended

@@ -14,7 +14,7 @@ from verifiable.errors import ConsistencyError, Error, InclusionError, Malformed
 from verifiable.merkle.compact import CompactRange
 from verifiable.merkle.hashing import EMPTY_ROOT, leaf_hash, node_hash
 from verifiable.merkle.proofs import compact_range_nodes, consistency_proof, inclusion_proof, root
-from verifiable.merkle.verify import verify_consistency, verify_inclusion
+from verifiable.merkle.verify import inclusion_root, verify_consistency, verify_inclusion
 
 SIZES = range(34)
 
@@ -154,3 +154,16 @@ def test_nothing_but_our_errors_leaves_the_verifiers(a: int, b: int, x: bytes, y
     for call in (lambda: verify_inclusion(x, a, b, proof, y), lambda: verify_consistency(a, x, b, y, proof)):
         with contextlib.suppress(Error):
             call()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_a_proof_longer_than_the_tree_is_high_leads_nowhere(size: int) -> None:
+    """Also where the root is not given but found: a receipt that signs the root alone would else hold for a taller tree."""
+    entries = _entries(size)
+    read, leaf, extra = _read(entries), leaf_hash(entries[-1]), leaf_hash(b"")
+    proof = (*inclusion_proof(size - 1, size, read), extra)
+    with pytest.raises(InclusionError, match="longer than the tree is high"):
+        inclusion_root(leaf, size - 1, size, proof)
+    if size > 1:
+        with pytest.raises(ConsistencyError, match="longer than the tree is high"):
+            verify_consistency(1, naive.mth(entries[:1]), size, naive.mth(entries), (*consistency_proof(1, size, read), extra))

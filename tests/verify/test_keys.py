@@ -161,6 +161,23 @@ def test_a_key_that_was_added_twice_begins_where_it_first_was() -> None:
     assert _verify(RUN, receipt, _trust(log, keys=()), second, first).signer.name == "the node"
 
 
+def test_an_adding_in_one_log_does_not_count_in_another() -> None:
+    """Places of two logs are not comparable: entry 0 of the one is not before entry 3 of the other."""
+    log, other = FakeLog(), FakeLog(origin="ledger.example/two")
+    trust = _trust(log, keys=())
+    trust = replace(trust, logs=(*trust.logs, replace(other.trusted(administrator=ADMIN.public_key), name="the second")))
+    early = _event("add", log)  # entry 0 there
+    receipt = settle(RUN.receipt, other, before=0)  # entry 0 here
+    late = settle_bundle(_signed("add", log=other.origin), ADMIN.public_key, other)
+    assert _verify(RUN, receipt, trust, early).signer.name == "the node"
+    _stopped(StaleError, "added to ledger.example/two after entry 0", RUN, receipt, trust, early, late)
+
+
+def test_so_many_events_are_not_read() -> None:
+    with pytest.raises(MalformedError, match="more than 4096"):
+        _verify(RUN, RUN.receipt, _trust(FakeLog()), *[b""] * 4097)
+
+
 def test_adding_again_does_not_undo_a_revocation() -> None:
     log = FakeLog()
     events = [_event("add", log), _event("revoke", log, position=1), _event("add", log)]
