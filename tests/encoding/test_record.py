@@ -35,6 +35,7 @@ def test_a_field_that_nobody_took_is_an_error() -> None:
         ({"x": "zz"}, lambda r: r.hex("x", max_size=1), "not hexadecimal"),
         ({"x": "00" * 31}, lambda r: r.digest("x"), "not 64 hex digits"),
         ({"x": "A" * 100}, lambda r: r.base64("x", max_size=3), "more than 3 bytes"),
+        ({"x": "AAAAAAA="}, lambda r: r.base64("x", max_size=4), "more than 4 bytes"),
         ({"x": []}, lambda r: r.record("x"), "doc.x: expected an object, found a list"),
         ({"x": [1, 2]}, lambda r: r.items("x", maximum=1), "more than 1 entries"),
         ({"x": [0]}, lambda r: r.shape("x"), "not a tensor shape"),

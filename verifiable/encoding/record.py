@@ -83,9 +83,10 @@ class Record:
     def base64(self, name: str, *, max_size: int) -> bytes:
         """Standard base64 with padding; any other spelling of the same bytes is refused."""
         text = self._typed(name, str, "base64 text")
-        if len(text) > 4 * ((max_size + 2) // 3):
+        # Before it is decoded, and after: the last group of four may hold one byte or three.
+        if len(text) > 4 * ((max_size + 2) // 3) or len(value := decode_base64(text, f"{self.where}.{name}")) > max_size:
             raise MalformedError(f"{self.where}.{name}: more than {max_size:,} bytes")
-        return decode_base64(text, f"{self.where}.{name}")
+        return value
 
     def hex(self, name: str, *, max_size: int) -> bytes:
         """Lower-case hexadecimal of at most ``max_size`` bytes."""
