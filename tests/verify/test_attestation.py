@@ -14,9 +14,12 @@ from functools import cache
 
 import pytest
 
-from tests.fakes.attested import Attested, attest, wanting
+from tests.fakes.attested import Attested, Mint, attest, wanting
 from tests.fakes.log import COSIGNED, FakeLog
+from tests.fakes.pki.amd import FakeAmd
 from tests.fakes.pki.aws import MEASUREMENT, FakeNitro
+from tests.fakes.pki.intel import FakeIntel
+from tests.fakes.pki.nvidia import DRIVER, FakeNvidia
 from tests.fakes.receipts import NONCE, NOW, Honest, attacker_key, honest, node_key, resign
 from verifiable.digest import Digest
 from verifiable.errors import (
@@ -30,7 +33,9 @@ from verifiable.errors import (
 )
 from verifiable.receipt import Evidence
 from verifiable.tee import binding
+from verifiable.tee.attesters.software import Software, measure
 from verifiable.tee.attesting import Attached
+from verifiable.tee.reference import Reference
 from verifiable.tee.roots import Roots
 from verifiable.verify.policy import AllOf, AttestedBy, ProvedBy, parse_policy
 
@@ -311,6 +316,139 @@ def test_an_attestation_that_is_kept_elsewhere_is_taken_by_its_digest() -> None:
     assert "--collateral" in error.hint
     assert elsewhere.verify(collateral=[piece.data]).attested[0].counts
     refused(elsewhere, TrustError, "is not in the receipt", collateral=[b"something else"])
+
+
+@cache
+def _amd() -> FakeAmd:
+    return FakeAmd()
+
+
+@cache
+def _intel() -> FakeIntel:
+    return FakeIntel()
+
+
+@cache
+def _nvidia() -> FakeNvidia:
+    return FakeNvidia()
+
+
+def snp(data: bytes) -> tuple[bytes, tuple[bytes, ...], Roots]:
+    return _amd().mint(report_data=data, measurement=MEASUREMENT)
+
+
+def tdx(data: bytes) -> tuple[bytes, tuple[bytes, ...], Roots]:
+    return _intel().mint(report_data=data, measurement=MEASUREMENT, at=NOW)
+
+
+def gpu(data: bytes) -> tuple[bytes, tuple[bytes, ...], Roots]:
+    return _nvidia().mint(report_data=data)
+
+
+def software(data: bytes) -> tuple[bytes, tuple[bytes, ...], Roots]:
+    return Software(clock=lambda: NOW).attest(data).evidence, (), Roots()
+
+
+SNP, TDX = wanting("snp", "measurement", MEASUREMENT.hex(), name="cpu"), wanting("tdx", "mrtd", MEASUREMENT.hex(), name="td")
+GPU = wanting("nvidia", "driver", DRIVER, name="gpu")
+ANY_SOFTWARE = wanting("software", "measurement", measure(Software().root).hex(), name="this library")
+
+
+@pytest.mark.parametrize(("kind", "make", "reference"), [("snp", snp, SNP), ("tdx", tdx, TDX)])
+@pytest.mark.parametrize("scope", ["key", "receipt"])
+def test_every_kind_of_processor_stands_by_itself_with_its_collateral(
+    kind: str, make: Mint, reference: Reference, scope: str
+) -> None:
+    sound = attest(run(), [(kind, make)], scope=scope, references=[reference])
+    assert sound.verify().evidence == ("tee",)
+    bare = tuple(
+        replace(each, data=None) if each.descriptor.kind == "collateral" else each for each in sound.receipt.evidence
+    )  # fmt: skip
+    named = replace(sound, receipt=replace(sound.receipt, evidence=bare))
+    with pytest.raises(PolicyError, match=r"its collateral sha256:[0-9a-f]{64} is not here"):
+        named.verify()
+    blobs = [each.data for each in sound.receipt.evidence if each.descriptor.kind == "collateral"]
+    assert named.verify(collateral=blobs).attested == sound.verify().attested
+
+
+def test_collateral_in_a_receipt_that_is_not_what_it_names_is_refused() -> None:
+    sound = attest(run(), [("snp", snp)], references=[SNP])
+    (_, certificate, *_rest) = sound.receipt.evidence
+    swapped = tuple(replace(each, data=b"swapped") if each is certificate else each for each in sound.receipt.evidence)
+    refused(
+        replace(sound, receipt=replace(sound.receipt, evidence=swapped)), BindingError, "not the one that the claim describes"
+    )
+
+
+# Several in one receipt.
+
+
+def test_a_processor_and_its_gpu_vouch_together() -> None:
+    both = attest(run(), [("snp", snp), ("nvidia", gpu)], references=[SNP, GPU])
+    policy = AllOf((AttestedBy(kind="snp", reference="cpu"), AttestedBy(kind="nvidia", reference="gpu")))
+    verified = both.verify(policy=policy)
+    assert [(each.kind, each.counts) for each in verified.attested] == [("snp", True), ("nvidia", True)]
+    assert len({(each.scope, each.nonce) for each in verified.attested}) == 1
+
+
+def test_a_gpu_alone_counts_for_nothing() -> None:
+    does_not_count(attest(run(), [("nvidia", gpu)], scope="key", references=[GPU]), "only beside a CPU's TEE")
+
+
+def test_a_gpu_beside_a_processor_that_does_not_count_counts_for_nothing() -> None:
+    other = replace(SNP, measurements={"measurement": (bytes(48).hex(),)})
+    both = attest(run(), [("snp", snp), ("nvidia", gpu)], scope="key", references=[other, GPU])
+    with pytest.raises(PolicyError, match="only beside a CPU's TEE"):
+        both.verify(policy=AttestedBy(kind="nvidia"))
+
+
+def test_a_gpu_of_another_nonce_is_refused() -> None:
+    one, other = (
+        attest(run(), [(kind, make)], scope="key", nonce=nonce)
+        for kind, make, nonce in (("snp", snp, b"one"), ("nvidia", gpu, b"other"))
+    )
+    pieces = (*one.receipt.evidence, *other.receipt.evidence)
+    claim = replace(one.receipt.claim, evidence=tuple(each.descriptor for each in pieces))
+    receipt = resign(replace(one.receipt, evidence=pieces), claim, node_key())
+    refused(replace(one, receipt=receipt), BindingError, "one nonce in one scope")
+
+
+# Simulated.
+
+
+def test_simulated_evidence_counts_where_it_is_allowed_and_only_there() -> None:
+    simulated = attest(run(), [("software", software)], scope="key", references=[ANY_SOFTWARE])
+    does_not_count(simulated, "simulated: no hardware stands behind it")
+    with pytest.raises(PolicyError) as caught:
+        simulated.verify()
+    assert "--allow-simulated-tee" in caught.value.hint
+    verified = simulated.verify(allow_simulated_tee=True)
+    assert verified.evidence == ("tee",)
+    assert any("simulated" in caveat for caveat in verified.caveats)
+
+
+def test_allowing_simulated_evidence_allows_nothing_else() -> None:
+    other = replace(ANY_SOFTWARE, measurements={"measurement": (bytes(48).hex(),)})
+    for references in ([], [other]):
+        simulated = attest(run(), [("software", software)], references=references)
+        with pytest.raises(PolicyError):
+            simulated.verify(allow_simulated_tee=True)
+
+
+def test_simulated_evidence_does_not_pass_as_of_another_kind() -> None:
+    def renamed(attached: Attached) -> Attached:
+        return replace(attached, attestation=replace(attached.attestation, kind="nitro"))
+
+    refused(attest(run(), [("software", software)], references=[OURS], change=renamed), MalformedError, "nitro")
+
+
+def test_an_attestation_by_another_media_type_is_refused() -> None:
+    sound = nitro()
+    (piece,) = sound.receipt.evidence
+    called = replace(piece, descriptor=replace(piece.descriptor, media_type="application/cose"))
+    claim = replace(sound.receipt.claim, evidence=(called.descriptor,))
+    receipt = resign(replace(sound.receipt, evidence=(called,)), claim, node_key())
+    refused(replace(sound, receipt=receipt), BindingError, "is called 'application/cose'")
 
 
 # In the file of a policy.
