@@ -16,7 +16,7 @@ from verifiable.errors import Error
 from verifiable_cli import output
 
 # name -> module; each module defines a click command named `command`. The order is that of the help page.
-COMMANDS = ("check", "compile", "prove", "verify", "inspect", "audit", "run", "log", "keys", "srs", "demo", "bench")
+COMMANDS = ("check", "compile", "prove", "verify", "inspect", "audit", "run", "attest", "log", "keys", "srs", "demo", "bench")
 
 
 _BROKEN_PIPE = 128 + signal.SIGPIPE

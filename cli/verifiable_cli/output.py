@@ -3,21 +3,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
 import click
 
+from verifiable.digest import Digest
+from verifiable.encoding.record import format_duration, format_time
 from verifiable.errors import Error, MalformedError
 
 _QUIET_SECONDS = 1.0
+_CAMEL = re.compile(r"_([a-z0-9])")
 _FRAMES = "|/-\\"
 
 
@@ -65,6 +71,51 @@ def table(rows: Iterable[Sequence[str]], *, indent: int = 2) -> list[str]:
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max((len(row[i]) for row in cells if i < len(row)), default=0) for i in range(max(map(len, cells), default=0))]
     return [" " * indent + "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells]
+
+
+def plain(value: Any) -> Any:
+    """A value of the library as JSON has it: its public fields in camel case, bytes as hex, times as RFC 3339, certificates by
+    what people know them by.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        from verifiable.tee.x509 import Certificate
+
+        if isinstance(value, Digest):
+            return value.hex
+        if isinstance(value, Certificate):
+            window = f"{format_time(value.not_before)} to {format_time(value.not_after)}"
+            return {"subject": value.name, "serial": str(value.serial), "valid": window, "sha256": Digest.of(value.der).hex}
+        names = [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]
+        return {_CAMEL.sub(lambda match: match[1].upper(), name): plain(getattr(value, name)) for name in names}
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
+        return {str(name): plain(item) for name, item in value}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def tree(value: Any, indent: str = "") -> list[str]:
+    """Nested objects and lists as indented lines of ``name: value``, long values cut."""
+    lines: list[str] = []
+    pairs = value.items() if isinstance(value, dict) else ((f"[{i}]", item) for i, item in enumerate(value))
+    for name, item in pairs:
+        nested = bool(item) and (
+            isinstance(item, dict) or (isinstance(item, list) and any(isinstance(each, dict | list) for each in item))
+        )
+        if nested:
+            lines += [f"{indent}{one_line(str(name))}:", *tree(item, indent + "  ")]
+        else:
+            text = one_line(item if isinstance(item, str) else json.dumps(item))
+            lines.append(f"{indent}{one_line(str(name))}: {text if len(text) <= 100 else text[:100] + '…'}")
+    return lines
 
 
 class Progress:

@@ -25,7 +25,7 @@ _MAX_SIZE = 1 << 26
 @options.json_option
 def command(file: Path, as_json: bool) -> None:
     """Show what is in FILE: a receipt, a circuit folder or circuit.json, a fidelity report, a trust root, a setup, a public
-    key, a signed statement (key event, verdict).
+    key, a signed statement (key event, verdict), an attestation, TEE evidence of our own, reference values.
 
     Nothing is verified, and the output says so.
 
@@ -38,7 +38,7 @@ def command(file: Path, as_json: bool) -> None:
         output.result_json({"kind": kind, "verified": False, "content": document})
         return
     output.result(f"UNVERIFIED {kind}: {output.one_line(str(file))}")
-    for line in _lines(document, ""):
+    for line in output.tree(document):
         output.result(line)
 
 
@@ -133,6 +133,25 @@ def _trust(data: bytes) -> Any:
     return {**entries, "logs": logs}
 
 
+def _attestation(data: bytes) -> Any:
+    from verifiable.tee.document import Attestation
+
+    return output.plain(Attestation.parse(data))
+
+
+def _software(data: bytes) -> Any:
+    from verifiable.tee.software import parse
+    from verifiable_cli.judging import shown
+
+    return shown(parse(data))
+
+
+def _references(data: bytes) -> Any:
+    from verifiable.tee.reference import parse_references
+
+    return [output.plain(reference) for reference in parse_references(data)]
+
+
 def _validity(entry: Any) -> dict[str, str | None]:
     from verifiable.encoding.record import format_time
 
@@ -158,21 +177,6 @@ def _setup(path: Path) -> Any:
 
 _KINDS: dict[str, Callable[[bytes], Any]] = {
     "receipt": _receipt, "key event": _key_event, "verdict": _verdict, "statement": _statement,
+    "attestation": _attestation, "software evidence": _software, "reference values": _references,
     "circuit": _circuit, "fidelity report": _fidelity, "trust root": _trust, "public key": _key,
 }  # fmt: skip
-
-
-def _lines(value: Any, indent: str) -> list[str]:
-    lines: list[str] = []
-    pairs = value.items() if isinstance(value, dict) else ((f"[{i}]", item) for i, item in enumerate(value))
-    for name, item in pairs:
-        if (
-            isinstance(item, dict | list)
-            and item
-            and not (isinstance(item, list) and not any(isinstance(x, dict | list) for x in item))
-        ):
-            lines += [f"{indent}{output.one_line(str(name))}:", *_lines(item, indent + "  ")]
-        else:
-            text = output.one_line(item if isinstance(item, str) else json.dumps(item))
-            lines.append(f"{indent}{output.one_line(str(name))}: {text if len(text) <= 100 else text[:100] + '…'}")
-    return lines
