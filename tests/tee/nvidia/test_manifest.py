@@ -10,14 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
 
 from tests.fakes.pki.authority import DAY, NOW, Authority, new_key
-from tests.fakes.pki.nvidia import COUNT, DRIVER, FakeNvidia, measured, sign_manifest, tag
-from verifiable.errors import AttestationError, Error, MalformedError, SignatureError, StaleError, TrustError
+from tests.fakes.pki.nvidia import COUNT, DRIVER, FakeNvidia, der, measured, sign_manifest, tag
+from verifiable.errors import AttestationError, Error, MalformedError, SignatureError, StaleError, TrustError, UnsupportedError
 from verifiable.tee.nvidia import manifest
 from verifiable.tee.nvidia.manifest import MAX_SIZE, GoldenValues, Manifest
 
@@ -292,13 +294,13 @@ def test_certificates_of_somebody_else() -> None:
 @pytest.mark.parametrize("kind", ["p256", "rsa"])
 def test_a_signer_with_another_kind_of_key(kind: str) -> None:
     other = FAKE.rim_signers.authority("other key", ca=False, key=new_key(kind))
-    data = GOOD.replace(_pem(FAKE.signer), _pem(other))
+    data = GOOD.replace(_pem(FAKE.signer.der), _pem(other.der))
     assert data != GOOD
     refused(SignatureError, "does not hold", data)
 
 
-def _pem(authority: Authority) -> bytes:
-    text = base64.b64encode(authority.der)
+def _pem(certificate: bytes) -> bytes:
+    text = base64.b64encode(certificate)
     return b"\n".join(text[i : i + 64] for i in range(0, len(text), 64))
 
 
@@ -333,6 +335,75 @@ def test_the_certificates_are_the_chain_and_nothing_more() -> None:
     for other in ((*chain, FAKE.firmware.certificate), (chain[0], chain[2], chain[1], chain[3]), (*chain, chain[-1])):
         refused(MalformedError, "one chain in order", FAKE.manifest(chain=other))
     refused(TrustError, "no root that is trusted", FAKE.manifest(chain=chain[:1]))
+
+
+def _resealed(old: bytes, new: bytes) -> bytes:
+    """The manifest with its signer's certificate changed, and signed again by who had signed that."""
+    parsed, key = FAKE.signer.parsed, FAKE.rim_signers.key
+    assert old in parsed.signed
+    signed = parsed.signed.replace(old, new)
+    changed = der(0x30, signed, parsed.algorithm, der(3, b"\0" + key.sign(signed, ec.ECDSA(hashes.SHA384()))))
+    return GOOD.replace(_pem(FAKE.signer.der), _pem(changed))
+
+
+def test_certificates_that_others_cannot_load() -> None:
+    """No warning and no error but our own leaves, whatever the library below thinks of a certificate."""
+    with pytest.raises(UnsupportedError, match="kind of key that is not known"):
+        verify(_resealed(bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d020f")))
+    serial = FAKE.signer.parsed.serial
+    size = serial.bit_length() // 8 + 1
+    number = bytes((2, size)) + serial.to_bytes(size, "big")
+    with pytest.raises(UnsupportedError, match="no positive serial number"):
+        verify(_resealed(number, bytes((2, size, 0x80)) + bytes(size - 1)))
+
+
+def test_certificates_have_one_spelling() -> None:
+    """Bits behind the end of base64 that pads would mean nothing."""
+    signers = (FAKE.rim_signers.authority(f"signer {'x' * n}", ca=False) for n in range(1, 60))
+    padded = next(signer for signer in signers if len(signer.der) % 3 == 1)
+    data, text = FAKE.manifest(signer=padded), _pem(padded.der)
+    assert verify(data)
+    assert text.endswith(b"==")
+    assert text in data
+    refused(MalformedError, "in its one form", data.replace(text, text[:-3] + bytes((text[-3] + 1,)) + b"=="))
+    refused(MalformedError, "not base64", data.replace(text, text[:-1]))
+
+
+# The second line: what signxml itself is told, were the file read less strictly
+
+
+def _signed_contents(data: bytes) -> GoldenValues:
+    return manifest._signed_contents(data, FAKE.signer.parsed, at=NOW, what="golden values")
+
+
+@pytest.mark.parametrize(
+    "algorithms", [{"signature_algorithm": SignatureMethod.ECDSA_SHA256}, {"digest_algorithm": DigestAlgorithm.SHA256}]
+)
+def test_its_algorithms_are_pinned(algorithms: dict[str, Any]) -> None:
+    assert _signed_contents(GOOD).active
+    with pytest.raises(SignatureError, match="does not hold"):
+        _signed_contents(sign_manifest(etree.fromstring(tag(DRIVER, VALUES)), FAKE.signer, **algorithms))
+
+
+def test_it_looks_for_the_signature_at_its_place() -> None:
+    """A signature deeper inside can be one over the whole document too."""
+    root = etree.fromstring(tag(DRIVER, VALUES))
+    etree.SubElement(root[0], "{http://www.w3.org/2000/09/xmldsig#}Signature", Id="placeholder")
+    data = sign_manifest(root, FAKE.signer)
+    assert data.index(b"SignatureValue>") < data.index(b"<ns0:Meta")
+    with pytest.raises(SignatureError, match="does not hold"):
+        _signed_contents(data)
+
+
+def test_it_covers_the_whole_document() -> None:
+    root = etree.fromstring(tag(DRIVER, VALUES))
+    root.remove(root[0])
+    with pytest.raises(SignatureError, match="not over the whole"):
+        _signed_contents(sign_manifest(root, FAKE.signer))
+    twice = etree.fromstring(tag(DRIVER, VALUES))
+    twice.append(etree.fromstring(etree.tostring(twice[2])))
+    with pytest.raises(SignatureError, match="not over the whole"):
+        _signed_contents(sign_manifest(twice, FAKE.signer))
 
 
 # Nothing else is raised

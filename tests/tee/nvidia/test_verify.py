@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.fakes.pki.authority import DAY, NOW, Authority, new_key, pem
 from tests.fakes.pki.nvidia import (
@@ -455,3 +458,21 @@ def test_lists_that_do_not_belong() -> None:
     again = FAKE.identity.crl()
     refused(MalformedError, 1, "a second revocation list", collateral=(*COLLATERAL, FAKE.identity.crl(), again))
     refused(MalformedError, 1, "bytes too many", collateral=(*COLLATERAL, again + b"\0"))
+
+
+# Nothing else is raised
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_arbitrary_collateral_raises_nothing_else(data: Any) -> None:
+    pieces = list(COLLATERAL)
+    number = data.draw(st.integers(0, 2))
+    start = data.draw(st.integers(0, len(pieces[number])))
+    inserted, removed = data.draw(st.binary(max_size=40)), data.draw(st.integers(0, 40))
+    pieces[number] = pieces[number][:start] + inserted + pieces[number][start + removed :]
+    pieces += data.draw(
+        st.lists(st.binary(max_size=40) | st.just(FAKE.identity.crl()[: data.draw(st.integers(0, 300))]), max_size=1)
+    )
+    with contextlib.suppress(Error):
+        verify(collateral=pieces)

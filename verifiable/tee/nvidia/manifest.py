@@ -131,6 +131,8 @@ def _signed_contents(data: bytes, signer: Certificate, *, at: datetime, what: st
         verification_time=at,
     )
     signer.key()  # of a kind that is known, so that nothing below is surprised
+    if signer.serial <= 0:  # of which cryptography warns, and which it will refuse
+        raise UnsupportedError(f"{what}: the certificate of {signer.name} has no positive serial number")
     try:
         certificate = load_der_x509_certificate(signer.der)
     except ValueError as error:
