@@ -7,6 +7,7 @@ statement's, by the key that the statement names. Key events begin here too; ver
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from verifiable.errors import BindingError, Error, TrustError
@@ -24,11 +25,13 @@ from verifiable.receipt import Receipt
 
 # Both are canonical, so the first key tells them apart.
 _BUNDLE, _RECEIPT = b'{"dsseEnvelope":', b'{"bundle":'
+#: Likewise after somebody's pretty-printer, or with a byte order mark: no statement any more, but meant as one.
+_MEANT = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:dsseEnvelope|bundle)"\s*:')
 
 
 def is_statement(data: bytes) -> bool:
-    """Whether ``data`` begins like something that :func:`read` reads."""
-    return data.startswith((_BUNDLE, _RECEIPT))
+    """Whether ``data`` begins like something that :func:`read` reads, or would if its spelling were canonical."""
+    return _MEANT.match(data) is not None
 
 
 def read(data: bytes) -> Receipt | Bundle:

@@ -13,6 +13,7 @@ from verifiable_cli import options, output
 from verifiable_cli.commands import log_cosign, log_export, log_key_event, log_verdict
 
 if TYPE_CHECKING:
+    from verifiable.errors import Error
     from verifiable.ledger.client import Seen
     from verifiable.ledger.note import NoteKey
     from verifiable.ledger.sigstore import Bundle
@@ -245,7 +246,9 @@ def fsck(log: str, vkeys: tuple[str, ...], private: Path | None, as_json: bool) 
     show_default=True,
     help="Seconds for which a smaller checkpoint passes for a stale cache, and missing tiles for a disturbance.",
 )
-@click.option("--looks", type=click.IntRange(min=1), help="Stop after so many looks.  [default: never]")
+@click.option(
+    "--looks", type=click.IntRange(min=1), help="Stop after so many looks, with the exit code of the last.  [default: never]"
+)
 @options.json_option
 def watch(
     log: str,
@@ -274,24 +277,29 @@ def watch(
     following = Watch(LogClient(_source(log), _keys(log, vkeys, private)), state, patience=patience)
     count, last = 0, None
     while True:
+        failure: Error | None = None
         try:
             seen = following.look()
         except SplitViewError:
             for path in filter(Path.exists, following.evidence()):
                 output.say(f"evidence: {path}")
             raise
-        except (NetworkError, StaleError, MalformedError) as error:
-            output.fail(error)
         except (SignatureError, TrustError, BindingError) as error:
             if following.last is None:  # the keys that were given are not this log's
                 raise
-            output.fail(error)
+            failure = error
+        except (NetworkError, StaleError, MalformedError) as error:
+            failure = error
         else:
             _seen(seen, last, as_json=as_json)
             last = seen
         count += 1
         if looks is not None and count >= looks:
+            if failure is not None:
+                raise failure
             return
+        if failure is not None:
+            output.fail(failure)
         time.sleep(interval)
 
 
