@@ -239,6 +239,7 @@ def test_a_closed_log_refuses(directory: LogDirectory) -> None:
     log = directory.open()
     last = log.submit((b"waiting",))
     log.close()
+    log.close()
     assert last.result()[0].index == 0, "what was waiting is written"
     with pytest.raises(FatalStateError, match="closed"):
         log.append(b"late")

@@ -149,7 +149,9 @@ class Log:
         return proofs.consistency_proof(old, new, partial(self._reader.node, new))
 
     def close(self) -> None:
-        """Write what is waiting, then let the next writer in."""
+        """Write what is waiting, then let the next writer in. A second call does nothing."""
+        if not self._thread.is_alive() and self._closing:
+            return
         with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -62,9 +62,7 @@ class CosignerServer(ThreadingHTTPServer):
         if not self._places.acquire(blocking=False):
             with contextlib.suppress(OSError):
                 request.settimeout(1)
-                request.sendall(
-                    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                )
+                request.sendall(_BUSY)
             self.shutdown_request(request)
             return
         try:

@@ -15,6 +15,7 @@ from verifiable.ledger import tiles
 
 FOLDER = "stage"
 _TAG = b"verifiable-log-stage-v1"
+_HINT = "restore this one file from a copy, never the private folder: an older record of what was signed could sign a fork"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,9 @@ class Stage:
         head, _, bundle = body.partition(b"\n")
         fields = head.split(b" ")
         if hashlib.sha256(body).digest() != digest or len(fields) != 4 or fields[0] != _TAG:
-            raise FatalStateError("log stage: the staged batch is damaged", hint="restore the private folder from a backup")
+            raise FatalStateError("log stage: the staged batch is damaged", hint=_HINT)
         try:
             entries = tiles.parse_bundle(bundle, int(fields[3]), what="log stage")
             return cls(size=int(fields[1]), root=bytes.fromhex(fields[2].decode()), entries=tuple(entries))
         except (ValueError, MalformedError) as error:
-            raise FatalStateError(f"log stage: the staged batch is damaged: {error}") from error
+            raise FatalStateError(f"log stage: the staged batch is damaged: {error}", hint=_HINT) from error
