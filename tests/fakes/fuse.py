@@ -13,8 +13,10 @@ import errno
 import os
 import stat
 import struct
+import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -53,11 +55,29 @@ class FileSystem(Protocol):
     def open(self, path: PathOf, flags: int) -> Handle: ...
 
 
+@cache
 def why_not() -> str:
     """Why nothing can be mounted here, or nothing."""
-    if os.geteuid() != 0:
-        return "mounting needs root"
-    return "" if os.access("/dev/fuse", os.R_OK | os.W_OK) else "no /dev/fuse here"
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "no /dev/fuse here"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            mounted(_Empty(), Path(folder), os.stat)
+    except OSError as error:
+        return f"nothing can be mounted here: {error.strerror}"
+    return ""
+
+
+class _Empty:
+    def mode(self, path: PathOf) -> int:
+        if path:
+            raise FileNotFoundError(errno.ENOENT, "nothing here")
+        return stat.S_IFDIR | 0o755
+
+    def refuse(self, path: PathOf, flags: int = 0) -> Any:
+        raise PermissionError(errno.EPERM, "nothing here")
+
+    mkdir = rmdir = open = refuse
 
 
 def mounted(files: FileSystem, point: Path, action: Callable[[Path], T]) -> T:
@@ -100,8 +120,12 @@ class _Server:
         self._nodes: dict[int, PathOf] = {1: ()}
         self._handles: dict[int, Handle] = {}
         self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0".encode()
-        _libc("mount", b"verifiable-test", os.fsencode(point), b"fuse", ctypes.c_ulong(0), options)
+        options = f"fd={self._device},rootmode=40000,user_id={os.geteuid()},group_id={os.getegid()}".encode()
+        try:
+            _libc("mount", b"verifiable-test", os.fsencode(point), b"fuse", ctypes.c_ulong(0), options)
+        except OSError:
+            os.close(self._device)
+            raise
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
