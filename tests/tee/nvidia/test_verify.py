@@ -254,7 +254,9 @@ def test_a_certificate_that_is_no_gpus() -> None:
 
 def test_other_firmware_than_the_certificates() -> None:
     leaf = FAKE.leaf(fwid=bytes(48))
-    refused(BindingError, 3, "is not the one in the certificate", FAKE.report(firmware=leaf), (pem(*leaf.chain), *COLLATERAL[1:]))
+    refused(
+        AttestationError, 3, "is not the one in its certificate", FAKE.report(firmware=leaf), (pem(*leaf.chain), *COLLATERAL[1:])
+    )
 
 
 def test_a_report_that_leaves_the_firmware_to_the_certificate() -> None:
@@ -262,7 +264,7 @@ def test_a_report_that_leaves_the_firmware_to_the_certificate() -> None:
 
 
 def test_another_chip_than_the_certificates() -> None:
-    refused(BindingError, 3, "of a GB100, signed by a GH100", FAKE.report(opaque={35: b"GB100\0"}))
+    refused(AttestationError, 3, "of a GB100, signed by a GH100", FAKE.report(opaque={35: b"GB100\0"}))
 
 
 # 4. signature
@@ -291,7 +293,7 @@ def test_request_and_response_are_signed_together() -> None:
 def test_every_field_is_under_the_signature(at: int) -> None:
     changed = bytearray(GOOD)
     changed[at] ^= 0x80
-    with pytest.raises((SignatureError, BindingError, MalformedError)):
+    with pytest.raises((SignatureError, AttestationError, MalformedError)):
         verify(bytes(changed))
 
 

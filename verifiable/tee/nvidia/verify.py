@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from verifiable.checklist import Checklist, Step
-from verifiable.errors import AttestationError, BindingError, MalformedError, TrustError
+from verifiable.errors import AttestationError, MalformedError, TrustError
 from verifiable.tee import x509
 from verifiable.tee.evidence import VerifiedEvidence
 from verifiable.tee.nvidia.collateral import Collateral
@@ -83,9 +83,9 @@ def _chain(certificates: tuple[Certificate, ...], roots: Roots, at: datetime) ->
 def _device(leaf: Certificate, report: GpuReport, step: Step) -> Device:
     device, said = Device.of(leaf), report.opaque
     if said.chip and said.chip != device.chip:
-        raise BindingError(f"nvidia report: of a {said.chip}, signed by a {device.chip}")
+        raise AttestationError(f"nvidia report: of a {said.chip}, signed by a {device.chip}")
     if said.fwid and said.fwid != device.fwid:
-        raise BindingError("nvidia report: the firmware that made it is not the one in the certificate of the key that signed it")
+        raise AttestationError("nvidia report: the firmware that made it is not the one in its certificate")
     step.note(f"{device.chip} {device.serial}")
     step.note(f"firmware {device.fwid.hex()[:16]}{'' if said.fwid else ', by its certificate alone'}")
     return device
