@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.cli.conftest import Run
-from tests.fakes.pki.authority import NOW
+from tests.fakes.pki.amd import FakeAmd
+from tests.fakes.pki.authority import NOW, pem
 from tests.fakes.pki.aws import MEASUREMENT, FakeNitro
 from tests.fakes.pki.software import FakeSoftware
 from tests.fakes.receipts import attacker_key, node_key
@@ -241,6 +242,23 @@ def test_shown_with_what_is_in_it(run: Run, desk: Desk) -> None:
     assert found["evidence"]["bundle"][0]["sha256"] == FAKE.roots.roots[0].fingerprint.hex
 
 
+def test_without_a_clock_of_the_hardwares_own_the_makers_time_counts(run: Run, desk: Desk) -> None:
+    """An SEV-SNP report says no time; its collateral is found by the digests in the attestation."""
+    amd = FakeAmd()
+    evidence, collateral, _ = amd.mint()
+    files = [desk.put(f"collateral-{index}", data) for index, data in enumerate(collateral)]
+    digests = tuple(map(Digest.of, collateral))
+    document = Attestation(kind="snp", evidence=evidence, scope="key", verified_at=NOW, collateral=digests).encode()
+    given = [word for path in reversed(files) for word in ("--collateral", path)]
+    reference = desk.reference(kind="snp", register="measurement", value=b"m" * 48)
+    asked = ("attest", "verify", desk.put("attestation.json", document), "--root", desk.put("ark.pem", pem(amd.ark.certificate)))
+    for minutes, code in ((59, 0), (61, 1)):
+        done = run(*asked, *given, *reference, "--at", format_time(NOW + timedelta(minutes=minutes)))
+        assert done.code == code, done.err
+    assert "is the most allowed by 'ours'" in done.err
+    assert run(*asked, *given[:2], *reference, *AT).code == 66
+
+
 # drafts
 
 
@@ -320,3 +338,11 @@ def test_recorded_hardware(run: Run, shared: Path, desk: Desk, name: str) -> Non
         draft = desk.put("draft.toml", drafted.out)
         judged = run("attest", "verify", vectors / one.evidence, *given, "--at", one.at, "--reference", draft)
         assert (judged.code, judged.out.splitlines()[-1]) == (0, "verified"), judged.err
+
+
+def test_a_root_of_ones_own_replaces_the_vendors(run: Run, shared: Path, desk: Desk) -> None:
+    one, document = RECORDED["nitro"], shared / "vectors" / RECORDED["nitro"].evidence
+    if not document.is_file():
+        pytest.skip(f"recorded evidence is not here: {document}")
+    done = run("attest", "verify", document, "--at", one.at, *desk.root)
+    assert (done.code, "no root that is trusted here" in done.err) == (66, True)
