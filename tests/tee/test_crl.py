@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.pki.authority import DAY, NOW, Authority, sign
@@ -84,6 +84,7 @@ def test_every_bit_counts() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, len(LIST)), st.integers(0, 8))
+@settings(deadline=None)
 def test_arbitrary_bytes_raise_only_errors(data: bytes, at: int, cut: int) -> None:
     for each in (data, LIST[:at] + data + LIST[at + cut :]):
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dcap_qvl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.pki.intel import FakeIntel
@@ -85,6 +85,11 @@ def test_another_spelling_is_refused(change: Any) -> None:
         Collateral.parse(change(FILE))
 
 
+def test_an_unknown_field_is_named() -> None:
+    with pytest.raises(MalformedError, match="unknown field 'more'"):
+        Collateral.parse(json.dumps(DOCUMENT | {"more": ""}, indent=2).encode())
+
+
 def test_too_large_is_refused_before_it_is_read() -> None:
     with pytest.raises(MalformedError, match="more than the"):
         Collateral.parse(b" " * (MAX_SIZE + 1))
@@ -102,6 +107,7 @@ def test_one_file_is_wanted() -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, len(FILE)), st.integers(0, 60))
+@settings(deadline=None)
 def test_arbitrary_bytes_raise_only_errors(data: bytes, at: int, cut: int) -> None:
     for each in (data, FILE[:at] + data + FILE[at + cut :]):
         try:

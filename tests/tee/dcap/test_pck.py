@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.pki.authority import Authority
@@ -69,6 +69,7 @@ def test_another_certificate_is_none() -> None:
 
 
 @given(st.binary(max_size=40), st.integers(0, 500), st.integers(0, 40))
+@settings(deadline=None)
 def test_arbitrary_bytes_raise_only_errors(data: bytes, at: int, cut: int) -> None:
     good = sgx_extension()
     for each in (data, good[:at] + data + good[at + cut :]):

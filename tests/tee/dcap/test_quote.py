@@ -172,7 +172,7 @@ def test_reserved_bytes_of_an_enclaves_report_are_zero() -> None:
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(QUOTES)))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_arbitrary_bytes_raise_only_errors(data: st.DataObject, name: str) -> None:
     quote, kind = QUOTES[name], VENDORS[name].kind
     at = data.draw(st.integers(0, len(quote)))

@@ -97,8 +97,6 @@ class Collateral:
     @classmethod
     def parse(cls, data: bytes, *, what: str = "collateral") -> Collateral:
         """Read a file. Raises MalformedError."""
-        if len(data) > MAX_SIZE:
-            raise MalformedError(f"{what}: {len(data):,} bytes is more than the {MAX_SIZE:,} allowed")
         record = Record(json.parse(data, what=what, max_size=MAX_SIZE), what)
 
         def statement(name: str) -> Statement:
