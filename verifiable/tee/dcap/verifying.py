@@ -79,7 +79,7 @@ def verify(quote: Quote, *, at: datetime, roots: Roots, collateral: Sequence[byt
             (pck_list, quote.chain[0]),
         ):
             revocations.require_unrevoked(certificate)
-        step.note(f"{len(root_list.revoked)} and {len(pck_list.revoked)} certificates are, none of these")
+        step.note(f"none of these among {len(root_list.revoked)} and {len(pck_list.revoked)} revoked")
     signed = _Signed(anchor=anchor.certificate, revocations=root_list, at=at)
     with steps.step(4) as step:
         tcb = _tcb_info(signed.open(found.tcb_info, what=f"{kind} TCB info"), kind, platform, at, step)
@@ -88,8 +88,9 @@ def verify(quote: Quote, *, at: datetime, roots: Roots, collateral: Sequence[byt
     with steps.step(6) as step:
         _quoting_enclave(quote)
         step.note(f"mrsigner {quote.qe_report.mr_signer.hex()}, version {quote.qe_report.isv_svn}")
-    with steps.step(7):
+    with steps.step(7) as step:
         _require_signature(_attestation_key(quote), quote.signature, quote.signed, what=f"{kind} quote")
+        step.note(f"version {quote.header.version}, by the attestation key")
     with steps.step(8) as step:
         if quote.report.debug:
             raise AttestationError(f"{kind}: in debug mode, where the machine's owner can look inside and change things")
