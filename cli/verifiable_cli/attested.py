@@ -18,7 +18,7 @@ def lines(attested: Attested) -> list[str]:
     head = f"{attested.kind:<7}  bound to the {attested.scope}, judged at {format_time(attested.at)}"
     if attested.evidence is None:
         return [f"{head}: {attested.problem}"]
-    told = [f"{head}, anchor {attested.evidence.anchored}"]
+    told = [f"{head}, {attested.evidence.anchored}"]
     told += [f"         {c.number} {c.name}: {c.status}: {c.detail}" for c in attested.evidence.checks]
     for each in attested.appraisals:
         told += [f"         as {each.reference.name!r}: {c.name}: {c.status}: {c.detail}" for c in each.checks]

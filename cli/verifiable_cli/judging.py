@@ -14,7 +14,7 @@ import click
 from verifiable import files
 from verifiable.digest import Digest
 from verifiable.encoding.record import format_time
-from verifiable.errors import MalformedError, PolicyError, StaleError
+from verifiable.errors import MalformedError, PolicyError, StaleError, TrustError
 from verifiable_cli import options, output, verifying
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A file with evidence, parsed: a vendor's own, or an ``attestation`` of ours around it."""
+    """A file with evidence, parsed: a vendor's own, or an ``attestation`` of ours around it. ``carried``: what came along with
+    it, where the file is a receipt.
+    """
 
     path: Path
     evidence: Evidence
     attestation: Attestation | None
+    carried: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,16 +95,45 @@ class Findings:
 
 
 def read(path: Path, kind: str | None) -> Opened:
-    """Parse the file. Raises MalformedError, UnsupportedError."""
+    """Parse the file. Raises MalformedError, UnsupportedError; TrustError for a receipt without such evidence in it."""
+    from verifiable import receipt, settling
     from verifiable.tee import document, registry
 
-    data = files.read(path, what="evidence", max_size=document.MAX_SIZE)
+    data = files.read(path, what="evidence", max_size=receipt.MAX_SIZE)
+    carried: tuple[bytes, ...] = ()
+    if settling.is_statement(data):
+        data, *rest = _carried(path, data, kind)
+        carried = tuple(rest)
+    if len(data) > document.MAX_SIZE:
+        raise MalformedError(f"evidence {path}: {len(data):,} bytes is more than the {document.MAX_SIZE:,} allowed")
     attestation = document.Attestation.parse(data) if document.is_attestation(data) else None
     if attestation is not None:
         if kind not in {None, attestation.kind}:
             raise MalformedError(f"{path}: an attestation of kind {attestation.kind}, not {kind}")
-        return Opened(path=path, evidence=registry.parse(attestation.kind, attestation.evidence), attestation=attestation)
+        evidence = registry.parse(attestation.kind, attestation.evidence)
+        return Opened(path=path, evidence=evidence, attestation=attestation, carried=carried)
     return Opened(path=path, evidence=registry.parse(kind or registry.guess(data), data), attestation=None)
+
+
+def _carried(path: Path, data: bytes, kind: str | None) -> list[bytes]:
+    """The one attestation (of ``kind``) in a receipt, and then its collateral, as far as the receipt has it."""
+    from verifiable.receipt import Receipt
+    from verifiable.tee.document import Attestation
+
+    pieces = [each for each in Receipt.parse(data).evidence if each.data is not None]
+    held = [
+        (each.data, Attestation.parse(each.data)) for each in pieces if each.descriptor.kind == "tee" and each.data is not None
+    ]
+    wanted = [(raw, attestation) for raw, attestation in held if kind in {None, attestation.kind}]
+    if len(wanted) != 1:
+        found = ", ".join(attestation.kind for _, attestation in held) or "none"
+        raise TrustError(
+            f"receipt {path}: one piece of {kind or 'TEE'} evidence is wanted, it has {found}",
+            hint="name one: --kind KIND" if wanted else "have one made: prove --attest KIND",
+        )
+    ((raw, attestation),) = wanted
+    blobs = {each.descriptor.digest: each.data for each in pieces}
+    return [raw, *(blob for digest in attestation.collateral if (blob := blobs.get(digest)) is not None)]
 
 
 def verify(
@@ -118,7 +150,7 @@ def verify(
     attestation = opened.attestation
     if attestation is None:
         return opened.evidence.verify(at=at, roots=trusted, collateral=given)
-    blobs = {Digest.of(data): data for data in given}
+    blobs = {Digest.of(data): data for data in (*opened.carried, *given)}
     if foreign := [path for path, data in zip(collateral, given, strict=True) if Digest.of(data) not in attestation.collateral]:
         raise MalformedError(f"collateral {foreign[0]}: not what the attestation names")
     if attestation.verified_at - at > CLOCK_SKEW:

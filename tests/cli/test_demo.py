@@ -12,7 +12,7 @@ def test_the_tour_ends_well_and_keeps_nothing(run: Run) -> None:
     assert "the model says '5'; the true label is '5'" in told.out
     assert """entry 0 of "the demo's log" (1 entry)""" in told.out
     assert "proved, settled in" in told.out
-    assert "by default: refused: nothing in the receipt stands by itself: its TEE evidence is simulated" in told.out
+    assert "by default: refused: nothing in the receipt stands by itself, its TEE evidence included: simulated" in told.out
     assert "evidence that stands by itself: tee" in told.out
     assert "one output changed: rejected at check 2, signature" in told.out
     assert "signed again by the forger: rejected at check 6, evidence" in told.out

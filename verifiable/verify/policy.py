@@ -172,7 +172,7 @@ class StandsAlone:
         kinds = [kind for kind in verified.evidence if kind in STANDS_ALONE]
         if not kinds and (problem := next((each.problem for each in verified.attested), None)):
             raise PolicyError(
-                f"nothing in the receipt stands by itself: its TEE evidence is {problem}", hint=_attested_hint(verified)
+                f"nothing in the receipt stands by itself, its TEE evidence included: {problem}", hint=_attested_hint(verified)
             )
         if not kinds:
             raise PolicyError(

@@ -16,7 +16,7 @@ def command() -> None:
     """Evidence of trusted execution environments: show it, verify it, write down what you want of it.
 
     EVIDENCE is what the vendor's tools give (a TDX or SGX quote, a Nitro attestation document, an SEV-SNP report, an NVIDIA
-    SPDM report), or an attestation as receipts carry it. Everything is checked offline.
+    SPDM report), an attestation as receipts carry it, or a receipt with one. Everything is checked offline.
     """
 
 

@@ -31,6 +31,7 @@ def command(
     \b
     Example:
       verifiable attest reference --from document.cose --at 2026-01-02T03:04:05Z -o reference.toml
+      verifiable attest reference --from receipt.json -o reference.toml
     """
     from verifiable.tee import drafting
 
