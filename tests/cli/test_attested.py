@@ -51,7 +51,7 @@ def test_a_receipt_for_which_simulated_hardware_vouches(ours: Made, tmp_path: Pa
 
     told = ours.run("attest", "reference", "--from", receipt, "-o", reference, "--name", "our build")
     assert told.code == 0, told.err
-    assert "# simulated" in reference.read_text()
+    assert "simulated    no hardware stands behind this evidence" in reference.read_text()
 
     judged = ("verify", receipt, "--circuit", ours.id, "--reference", reference, "--nonce", "c0ffee")
     told = ours.run(*judged)
