@@ -55,7 +55,10 @@ WALLS = {
     "http.server": NETWORK,
 }
 # Inside the library nothing prints and nothing exits.
-HEAVY = ("ezkl", "onnx", "onnxruntime", "onnxslim", "click", "numba", "numpy", "py_ecc", "cryptography", "securesystemslib", "dcap_qvl", "cbor2", "lxml", "signxml")
+HEAVY = (
+    "ezkl", "onnx", "onnxruntime", "onnxslim", "click", "numba", "numpy", "py_ecc", "cryptography", "securesystemslib",
+    "dcap_qvl", "cbor2", "lxml", "signxml",
+)  # fmt: skip
 
 
 def _sources(root: Path) -> Iterator[Path]:

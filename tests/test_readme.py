@@ -59,6 +59,13 @@ def test_a_place_in_a_log(checkout: Path, desk: Path) -> None:
     assert b"logIndex" in (desk / "settled.json").read_bytes()
 
 
+def test_hardware_that_vouches(checkout: Path, desk: Path) -> None:
+    for command in (find(checkout, "digits-cnn")[0], *find(checkout, "--attest software")):
+        told = type_in(command, desk)
+    assert "its TEE evidence is simulated" in told
+    assert told.rstrip().endswith("verified")
+
+
 def test_the_library_example(
     checkout: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
