@@ -6,16 +6,23 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.server
+import ipaddress
 import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.ledger.parties import MemoryLog, cosigner
 from verifiable.errors import (
@@ -218,6 +225,40 @@ def test_a_cosigner_that_drips_meets_the_deadline(what: str) -> None:
     log = MemoryLog().add(3)
     with _peer(talk) as address, pytest.raises(NetworkError, match=r"too slow, not done in|timed out"):
         cosign(log.checkpoint(), cosigner(1).key, f"{scheme}://{address}", log.consistency, timeout=0.3)
+
+
+def _certificate(path: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody vouches for, in one file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
+    path.write_bytes(pem)
+    return path
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_server_that_drips_over_tls_meets_the_deadline(known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = _certificate(tmp_path / "pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    def talk(peer: socket.socket, stop: threading.Event) -> None:
+        with tls.wrap_socket(peer, server_side=True) as secured:
+            _drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")(secured, stop)
+
+    # A minute of silence is allowed and does not come: only the cut ends this.
+    with _peer(talk) as address:
+        source = HttpSource(f"https://{address}", timeout=60, seconds=1)
+        with pytest.raises(NetworkError, match="too slow, not done in" if known else "certificate verify failed"):
+            source.read("checkpoint", max_size=1_000_000)
 
 
 def test_no_server_and_no_url() -> None:

@@ -288,6 +288,18 @@ def test_nor_forward(lie: datetime) -> None:
     assert verified.settled[0].time == COSIGNED
 
 
+def test_a_cosigners_clock_that_is_ahead_does_not_let_a_key_begin_early() -> None:
+    log = FakeLog()
+    receipt = settle(RUN.receipt, log)
+    receipt = replace(receipt, log_entries=(log.place(3, log.checkpoint(time=NOW + timedelta(minutes=3))),))
+    for since, holds in ((NOW, True), (NOW + timedelta(minutes=2), False)):
+        keys = (TrustedKey(name="the node", public_key=node_key().public_key, validity=Validity(since=since)),)
+        if holds:
+            assert _verify(RUN, receipt, _trust(log, keys=keys)).settled[0].time == NOW + timedelta(minutes=3)
+        else:
+            _stopped(StaleError, "not valid at", RUN, receipt, _trust(log, keys=keys))
+
+
 def test_the_earliest_of_several_logs_counts() -> None:
     """An entry that was in one log in time does not grow younger by being put into another."""
     log, other = FakeLog(), FakeLog(origin="ledger.example/two")
