@@ -48,24 +48,25 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Where a run's results go: ``stem``.json and ``stem``.svg in ``folder``."""
+    """Where a run's results go: ``stem``.json and, where they are ``plotted``, ``stem``.svg in ``folder``."""
 
     folder: Path
     stem: str
+    plotted: bool = True
 
     @property
-    def paths(self) -> tuple[Path, Path]:
-        return self.folder / f"{self.stem}.json", self.folder / f"{self.stem}.svg"
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self.folder / f"{self.stem}.{kind}" for kind in ("json", "svg")[: 1 + self.plotted])
 
     def require_writable(self) -> None:
         """Raises FatalStateError before anything is measured."""
         for path in self.paths:
             files.require_writable(path if self.folder.exists() else self.folder.parent / path.name, what="benchmark")
 
-    def write(self, results: Results, plot: bytes) -> None:
-        """Two whole files each time."""
+    def write(self, results: Results, *plot: bytes) -> None:
+        """Whole files each time."""
         self.folder.mkdir(exist_ok=True)
-        for path, data in zip(self.paths, (results.encode(), plot), strict=True):
+        for path, data in zip(self.paths, (results.encode(), *plot), strict=True):
             files.write(path, data, what="benchmark")
 
 

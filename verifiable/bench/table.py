@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Collection, Sequence
 
 Row = Sequence[str]
@@ -61,6 +62,12 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 
+def spread(times: Sequence[float]) -> str:
+    """``42 ms (40 ms to 61 ms)``: the median, least and most; one alone by itself, empty for none."""
+    median = seconds(statistics.median(times)) if times else ""
+    return f"{median} ({seconds(min(times))} to {seconds(max(times))})" if len(times) > 1 else median
+
+
 def size(value: float | None) -> str:
     """``512 B``, ``1.5 MB``; empty for None."""
     if value is None:
@@ -71,4 +78,4 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
-__all__ = ["aligned", "factor", "goals", "goals_markdown", "markdown", "seconds", "size"]
+__all__ = ["aligned", "factor", "goals", "goals_markdown", "markdown", "seconds", "size", "spread"]

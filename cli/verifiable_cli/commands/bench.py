@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from verifiable_cli.commands import bench_ledger, bench_prove
+from verifiable_cli.commands import bench_ledger, bench_prove, bench_tee
 
 _HELP = ("-h", "--help")
 
@@ -19,7 +19,7 @@ class _Suites(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("bench", cls=_Suites, options_metavar="[prove|ledger]", subcommand_metavar="[ARGS]...")
+@click.group("bench", cls=_Suites, options_metavar="[prove|ledger|tee]", subcommand_metavar="[ARGS]...")
 def command() -> None:
     """Measure what this library costs on this machine: tables, JSON, plots.
 
@@ -30,8 +30,10 @@ def command() -> None:
       verifiable bench
       verifiable bench mlp-784-128-10 lenet5 --system sumcheck --system ezkl-stock
       verifiable bench ledger --entries 10000000
+      verifiable bench tee quote.bin --collateral collateral.json
     """
 
 
 command.add_command(bench_prove.command)
 command.add_command(bench_ledger.command)
+command.add_command(bench_tee.command)

@@ -57,7 +57,7 @@ def _row(m: Measurement, results: Results) -> tuple[str, ...]:
     if m.status != "measured":
         return (*head, f"{m.status}: {m.reason}")
     return (
-        *head, table.seconds(m.figure("compile")), _spread(m, "total"),
+        *head, table.seconds(m.figure("compile")), table.spread(m.seconds.get("total", ())),
         *(table.seconds(m.figure(name)) for name in ("command", "verify")),
         *(table.size(m.figure(name)) for name in ("memory-prove", "proving-key", "proof")),
         *(_ratio(m, results, figure) for figure in _RATIOS),
@@ -80,12 +80,6 @@ def _ratio(m: Measurement, results: Results, figure: str) -> str:
     if m.system == STOCK or own is None or stock is None:
         return ""
     return table.factor(own / stock)
-
-
-def _spread(m: Measurement, name: str) -> str:
-    runs = m.seconds.get(name, ())
-    median = table.seconds(m.figure(name))
-    return f"{median} ({table.seconds(min(runs))} to {table.seconds(max(runs))})" if len(runs) > 1 else median
 
 
 __all__ = ["HEADINGS", "growth", "lines", "markdown", "rows"]
