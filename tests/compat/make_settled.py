@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -120,19 +120,21 @@ def make(target: Path) -> None:
         node, admin, full = (generate(folder / f"{each}.pem") for each in ("node", "admin", "full"))
         compiled = verifiable.compile(catalogue.find(MODEL).model, calibration=catalogue.find(MODEL).calibration)
         compiled.save(folder / "circuit")
-        cosigners = tuple(stack.enter_context(closing(each)) for each in _cosigners(folder, ledger, keys, compiled.circuit.id))
+        trusted = _verifier(compiled.circuit.id)
+        both = cosigners(folder, ledger, keys, lambda receipt: trusted.verify(receipt.encode(), now=now()))
+        both = tuple(stack.enter_context(closing(each)) for each in both)
         ledger.append("added", _event("add", node, admin), admin.public_key)
         receipt, stolen = (_receipt(folder, node, nonce) for nonce in (b"asked by us", b"asked by nobody"))
         ledger.append("receipt", receipt, node.public_key)
         ledger.append("stolen", stolen, node.public_key)
-        ledger.cosign(cosigners)
+        ledger.cosign(both)
         ledger.append("revoked", _event("revoke", node, admin, position=2), admin.public_key)
-        issued = verdicts.issue(_verifier(compiled.circuit.id), receipt.encode(), full, now=now(), name="https://full.example/")
+        issued = verdicts.issue(trusted, receipt.encode(), full, now=now(), name="https://full.example/")
         ledger.append("verdict", issued.bundle, full.public_key)
-        ledger.cosign(cosigners)
+        ledger.cosign(both)
         trust = TRUST.format(
-            model=MODEL, circuit=compiled.circuit.id, vkey=keys[0].encode(), plain=cosigners[0].keys[0].encode(),
-            verifying=cosigners[1].keys[1].encode(), administrator=public_key_pem(admin.public_key),
+            model=MODEL, circuit=compiled.circuit.id, vkey=keys[0].encode(), plain=both[0].keys[0].encode(),
+            verifying=both[1].keys[1].encode(), administrator=public_key_pem(admin.public_key),
             full=public_key_pem(full.public_key),
         )  # fmt: skip
         (folder / "out").mkdir()
@@ -143,7 +145,11 @@ def make(target: Path) -> None:
         shutil.copytree(folder / "out", target)
 
 
-def _cosigners(folder: Path, ledger: Ledger, keys: tuple[NoteKey, ...], circuit: object) -> tuple[Cosigner, Cosigner]:
+def cosigners(
+    folder: Path, ledger: Ledger, keys: tuple[NoteKey, ...], check: Callable[[Receipt], object]
+) -> tuple[Cosigner, ...]:  # fmt: skip
+    """A plain one, and one that holds each receipt to ``check`` before it signs."""
+
     def source(_origin: str, start: int, end: int) -> list[bytes]:
         return ledger.entries[start:end]
 
@@ -153,7 +159,7 @@ def _cosigners(folder: Path, ledger: Ledger, keys: tuple[NoteKey, ...], circuit:
         if settling.leaf_of(statement, ledger.signers[name]) != entry:
             raise BindingError(f"entry {index} is not of {name}")
         if isinstance(statement, Receipt):
-            _verifier(circuit).verify(statement.encode(), now=datetime.now(UTC))
+            check(statement)
 
     made = []
     for name, kind in (("plain.example", Cosigner), ("full.example/verifying", VerifyingCosigner)):
@@ -163,7 +169,7 @@ def _cosigners(folder: Path, ledger: Ledger, keys: tuple[NoteKey, ...], circuit:
         arguments = (state, signers, partial(datetime.now, UTC))
         made.append(VerifyingCosigner(*arguments, source, judge) if kind is VerifyingCosigner else Cosigner(*arguments))
         made[-1].register(*keys)
-    return made[0], made[1]
+    return tuple(made)
 
 
 def _verifier(circuit: object) -> Verifier:
