@@ -74,13 +74,14 @@ class Opened:
 @dataclass(slots=True, kw_only=True)
 class Findings:
     """What was found so far, for the output; an error leaves the rest empty. ``stated``: as of a time that a document states;
-    ``stage``: which checklist is being worked through, ``failed``: the one that failed.
+    ``wanted``: reference values were given; ``stage``: which checklist is being worked through, ``failed``: the one that failed.
     """
 
     verified: VerifiedEvidence | None = None
     bound: tuple[Check, ...] = ()
     appraisal: Appraisal | None = None
     stated: bool = False
+    wanted: bool = False
     stage: str = "checks"
     failed: dict[str, tuple[Check, ...]] = field(default_factory=dict)
 
@@ -165,7 +166,7 @@ def judge(
     """Verify, compare with key and nonce, appraise; what holds is in ``found``, whatever is raised."""
     from verifiable.tee.judging import appraise_by_any, bind
 
-    found.stated = opened.attestation is not None
+    found.stated, found.wanted = opened.attestation is not None, references is not None
     found.verified = verify(opened, at=at, **given)
     found.stage = "binding"
     bound = bind(found.verified, key=key, nonce=nonce, attestation=opened.attestation)
@@ -241,12 +242,13 @@ def _notes(found: Findings, verified: VerifiedEvidence) -> list[str]:
         notes.append("simulated: whoever made this wrote what they liked; no hardware stands behind it")
     if verified.debug:
         notes.append("in debug mode: the machine's owner could look inside and change things")
+    if found.stated and found.bound and found.bound[0].status == "skip":
+        notes.append("made for a key or a receipt that was not compared: `verifiable verify RECEIPT` does, or --public-key FILE")
     if found.stated and found.appraisal is None:
         notes.append("judged as of a time that its maker states: how old it may be is for reference values to say")
-    if found.appraisal is None and not found.failed:
-        notes.append(
-            "not appraised: it is real evidence of something, and nobody has said of what it should be (--reference FILE)"
-        )
+    if found.appraisal is None and not found.failed and not found.wanted:
+        held = "it says something" if verified.simulated else "it is real evidence of something"
+        notes.append(f"not appraised: {held}, and nobody has said what it should be (--reference FILE)")
     return notes
 
 

@@ -76,6 +76,7 @@ def test_a_receipt_for_which_simulated_hardware_vouches(ours: Made, tmp_path: Pa
     told = ours.run(*judged, "--allow-simulated-tee", "--at", "2040-01-01T00:00:00Z")
     assert told.code == 1
     assert "1d is the most allowed by 'our build'" in told.err
+    assert "hint: ask the node for evidence as the reference values want it; what has aged is judged as of" in told.err
 
 
 def test_a_policy_of_proof_and_hardware(ours: Made, tmp_path: Path) -> None:
@@ -166,6 +167,7 @@ def test_a_vendor_and_reference_values_in_the_trust_root(ours: Made, tmp_path: P
     told = ours.run("verify", path, "--circuit", ours.id)
     assert told.code == 1
     assert "no root that is trusted here" in told.err
+    assert "hint: give what is missing: --collateral FILE, or the root of its vendor" in told.err
 
     later = (now + timedelta(hours=2)).isoformat().replace("+00:00", "Z")
     assert ours.run("verify", path, "--trust", trust, "--at", later).code == 1

@@ -165,10 +165,12 @@ def test_nothing_in_the_evidence_leaves_its_comment() -> None:
 def test_the_kind_is_told_by_the_form() -> None:
     assert registry.guess(NITRO.mint()[0]) == "nitro"
     assert registry.guess(SOFTWARE.mint()[0]) == "software"
-    for data in (b"", b"{}", bytes(1184)):
+    for data in (b"{}", bytes(1184)):
         with pytest.raises(MalformedError) as caught:
             registry.guess(data)
         assert "--kind" in caught.value.hint
+    with pytest.raises(MalformedError, match="empty"):
+        registry.guess(b"")
 
 
 @settings(deadline=None)

@@ -16,6 +16,7 @@ from verifiable.tee.evidence import VerifiedEvidence
 from verifiable.tee.reference import Appraisal, Reference, appraise
 
 NAMES = ("key", "nonce")
+_ANOTHER_CHALLENGE = "ask for evidence that is made for this nonce; an old one, used again, says nothing of today"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,9 @@ def bind(
             step.skip("no nonce was asked for")
         elif key is not None:
             if attestation is not None and attestation.nonce != nonce:
-                raise BindingError("the attestation answers another challenge: its nonce is not the one given")
+                raise BindingError(
+                    "the attestation answers another challenge: its nonce is not the one given", hint=_ANOTHER_CHALLENGE
+                )
             step.note("bound together with the key")
         elif attestation is not None:
             raise TrustError(
@@ -83,7 +86,10 @@ def appraise_by_any(
         except (AttestationError, StaleError) as error:
             failures.append((reference, error))
     if not failures:
-        raise PolicyError(f"none of the reference values is for {verified.kind} evidence")
+        raise PolicyError(
+            f"none of the reference values is for {verified.kind} evidence",
+            hint="`verifiable attest reference --from EVIDENCE` drafts some that are",
+        )
     if len(failures) == 1:
         raise failures[0][1]
     raise AttestationError("; ".join(f"{reference.name!r}: {error.message}" for reference, error in failures)) from failures[0][1]
@@ -95,7 +101,9 @@ def _check_own_nonce(verified: VerifiedEvidence, nonce: bytes) -> None:
     else:
         answered = nonce.ljust(len(verified.report_data), b"\0") == verified.report_data
     if not answered:
-        raise BindingError(f"the {verified.kind} evidence answers another challenge than the nonce given, or none")
+        raise BindingError(
+            f"the {verified.kind} evidence answers another challenge than the nonce given, or none", hint=_ANOTHER_CHALLENGE
+        )
 
 
 __all__ = ["NAMES", "Bound", "appraise_by_any", "bind"]

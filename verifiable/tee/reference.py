@@ -145,27 +145,42 @@ def appraise(evidence: VerifiedEvidence, reference: Reference, *, made: datetime
         step.note(evidence.kind)
     with steps.step(2) as step:
         if evidence.debug and not reference.allow_debug:
-            raise AttestationError(f"{evidence.kind}: in debug mode, where the machine's owner can look inside and change things")
+            raise AttestationError(
+                f"{evidence.kind}: in debug mode, where the machine's owner can look inside and change things",
+                hint="have it launched without debug; to try things out, allow-debug = true in the reference values",
+            )
         step.note("on, and allowed" if evidence.debug else "off")
     with steps.step(3) as step:
         for register, allowed in reference.measurements.items():
             found = evidence.measurements.get(register)
             if found not in allowed:
                 held = "is not in the evidence" if found is None else f"holds {found}, which is not among those allowed"
-                raise AttestationError(f"{evidence.kind}: register {register} {held} by {reference.name!r}")
+                raise AttestationError(
+                    f"{evidence.kind}: register {register} {held} by {reference.name!r}",
+                    hint=f"it is other code, or another build; one that you accept too is listed in measurements.{register}",
+                )
             step.note(f"{register} as wanted")
     with steps.step(4) as step:
         if (evidence.tcb_status or evidence.kind in _RATED) and evidence.tcb_status not in reference.tcb_status:
-            raise AttestationError(f"{evidence.kind}: the platform is {evidence.tcb_status or 'unrated'}, which is not allowed")
+            raise AttestationError(
+                f"{evidence.kind}: the platform is {evidence.tcb_status or 'unrated'}, which is not allowed",
+                hint="have the machine updated; what you accept besides is listed in tcb-status",
+            )
         for component, least in reference.minimum_tcb.items():
             version = evidence.tcb.get(component)
             if version is None or version < least:
                 found = "not in the evidence" if version is None else f"at version {version}"
-                raise AttestationError(f"{evidence.kind}: {component} is {found}, at least {least} is wanted")
+                raise AttestationError(
+                    f"{evidence.kind}: {component} is {found}, at least {least} is wanted",
+                    hint="have the machine updated; minimum-tcb in the reference values sets the least",
+                )
         step.note(evidence.tcb_status or f"{len(reference.minimum_tcb)} minimum versions")
     with steps.step(5) as step:
         if unknown := sorted(set(evidence.advisories) - set(reference.advisories)):
-            raise AttestationError(f"{evidence.kind}: {', '.join(unknown)} applies to the platform, and is not tolerated")
+            raise AttestationError(
+                f"{evidence.kind}: {', '.join(unknown)} applies to the platform, and is not tolerated",
+                hint="read it (intel.com/sa); what you tolerate is listed in advisories",
+            )
         step.note(", ".join(evidence.advisories) or "none")
     with steps.step(6) as step:
         since = evidence.issued_on or made
@@ -179,7 +194,10 @@ def appraise(evidence: VerifiedEvidence, reference: Reference, *, made: datetime
         if scope is None:
             step.skip("not compared with any key or receipt")
         elif reference.binding == "receipt" and scope != "receipt":
-            raise AttestationError(f"{evidence.kind}: bound to the key, and {reference.name!r} asks for evidence of each receipt")
+            raise AttestationError(
+                f"{evidence.kind}: bound to the key, and {reference.name!r} asks for evidence of each receipt",
+                hint="ask the node for some: prove --attest-scope receipt",
+            )
         else:
             step.note(f"to the {scope}")
     return Appraisal(reference=reference, checks=steps.checks)

@@ -32,6 +32,8 @@ def parse(kind: str, data: bytes) -> Evidence:
 
 def guess(data: bytes) -> str:
     """The kind of evidence that ``data`` can be read as. Raises MalformedError where that is none, or more than one."""
+    if not data:
+        raise MalformedError("evidence: the file is empty")
     found = []
     for kind in _HOMES:
         try:
@@ -41,7 +43,10 @@ def guess(data: bytes) -> str:
         found.append(kind)
     if len(found) != 1:
         kinds = f"it may be {' or '.join(found)}" if found else f"it is none of {', '.join(_HOMES)}, or damaged"
-        raise MalformedError(f"what kind of evidence this is cannot be told: {kinds}", hint="name the kind: --kind KIND")
+        raise MalformedError(
+            f"what kind of evidence this is cannot be told: {kinds}",
+            hint="name the kind: --kind KIND; certificates, Intel's JSON, RIM files are no evidence, but --collateral",
+        )
     return found[0]
 
 

@@ -295,9 +295,11 @@ def _attested_hint(verified: Verified) -> str:
     """What whoever asked for hardware can do about evidence that does not count."""
     if any(each.simulated and each.appraisals for each in verified.attested):
         return "to try things out: --allow-simulated-tee"
-    if not any(each.appraisals for each in verified.attested):
+    if any(each.evidence is None for each in verified.attested):
+        return "give what is missing: --collateral FILE, or the root of its vendor in a trust root: [[vendors]]"
+    if any("no reference values" in (each.problem or "") for each in verified.attested):
         return "say what the evidence should be: --reference FILE, or [[references]] in a trust root"
-    return "ask the node for evidence of the kind, or for newer one"
+    return "ask the node for evidence as the reference values want it; what has aged is judged as of an earlier time by --at TIME"
 
 
 def _refuse_empty(policies: tuple[Policy, ...]) -> None:

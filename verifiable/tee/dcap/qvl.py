@@ -14,6 +14,7 @@ from verifiable.tee.dcap import pem
 from verifiable.tee.dcap.collateral import Collateral
 
 _MAX_TEXT = 200
+_HINTS = {"No matching TCB level found": "its firmware is older than any that Intel has a word for: have the machine updated"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ def judge(quote: bytes, collateral: Collateral, *, root: bytes, seconds: int, ki
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # a panic in Rust reaches Python as a BaseException
-        raise AttestationError(f"{kind}: {_reason(error)}") from error
+        reason = _reason(error)
+        raise AttestationError(f"{kind}: {reason}", hint=_HINTS.get(reason, "")) from error
 
 
 def _reason(error: BaseException) -> str:

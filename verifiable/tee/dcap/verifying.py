@@ -19,7 +19,7 @@ from verifiable.tee.dcap.collateral import Statement, Validity
 from verifiable.tee.dcap.pck import EXTENSION, Platform
 from verifiable.tee.dcap.reports import EnclaveReport, TdReport
 from verifiable.tee.evidence import VerifiedEvidence
-from verifiable.tee.roots import Root, Roots
+from verifiable.tee.roots import OTHER_ROOTS, Root, Roots
 from verifiable.tee.x509 import Certificate
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _SGX_TYPES = ("standard", "scalable", "scalable with integrity")
 _TCB_INFO = {"tdx": "TDX", "sgx": "SGX"}
 _QE_IDENTITY = {"tdx": "TD_QE", "sgx": "QE"}
 _TCB_INFO_VERSION, _QE_IDENTITY_VERSION = 3, 2
+_OWN = "give the collateral that was got for this very quote"
 
 
 def verify(quote: Quote, *, at: datetime, roots: Roots, collateral: Sequence[bytes]) -> VerifiedEvidence:
@@ -62,9 +63,13 @@ def verify(quote: Quote, *, at: datetime, roots: Roots, collateral: Sequence[byt
         anchor = _anchor(quote, roots)
         for chain in (found.pck_crl_chain, found.tcb_info.chain, found.qe_identity.chain):
             if chain[-1] != anchor.certificate:
-                raise TrustError(f"{kind} collateral: the root of {chain[0].name} is not that of the quote, {anchor.name}")
+                raise TrustError(
+                    f"{kind} collateral: the root of {chain[0].name} is not that of the quote, {anchor.name}", hint=_OWN
+                )
         if found.pck_crl_chain != quote.chain[1:] or found.pck_chain not in {None, quote.certification_data}:
-            raise AttestationError(f"{kind} collateral: of {found.pck_crl_chain[0].name}, not of the quote's own PCK authority")
+            raise AttestationError(
+                f"{kind} collateral: of {found.pck_crl_chain[0].name}, not of the quote's own PCK authority", hint=_OWN
+            )
         step.note(f"under {anchor.name} ({anchor.fingerprint})")
     with steps.step(2) as step:
         platform = _platform(quote, anchor, at)
@@ -139,7 +144,9 @@ def _anchor(quote: Quote, roots: Roots) -> Root:
     for root in roots.of(quote.kind):
         if root.certificate == last:
             return root
-    raise TrustError(f"{quote.kind} quote: its certificates lead to {last.name!r}, which is no root that is trusted here")
+    raise TrustError(
+        f"{quote.kind} quote: its certificates lead to {last.name!r}, which is no root that is trusted here", hint=OTHER_ROOTS
+    )
 
 
 def _platform(quote: Quote, anchor: Root, at: datetime) -> Platform:
@@ -172,7 +179,7 @@ def _tcb_info(fields: dict[str, Any], kind: str, platform: Platform, at: datetim
     for name, wanted in (("fmspc", platform.fmspc), ("pceId", platform.pce_id)):
         stated = record.text(name, max_length=16)
         if stated.lower() != wanted.hex():
-            raise AttestationError(f"{what}: for {name} {stated}, the platform's is {wanted.hex()}")
+            raise AttestationError(f"{what}: for {name} {stated}, the platform's is {wanted.hex()}", hint=_OWN)
     step.note(f"number {validity.evaluation}, until {format_time(validity.next_update)}")
     return validity.evaluation
 
