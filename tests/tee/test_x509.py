@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -30,7 +30,7 @@ from verifiable.errors import (
     VerificationError,
 )
 from verifiable.tee import der
-from verifiable.tee.x509 import DIGITAL_SIGNATURE, MAX_SIZE, Certificate, common_name, follow, verify
+from verifiable.tee.x509 import DIGITAL_SIGNATURE, MAX_NAME, MAX_POOL, MAX_SIZE, Certificate, common_name, follow, verify
 
 ROOT = Authority.root("root")
 MIDDLE = ROOT.authority("middle", path_length=0)
@@ -430,8 +430,52 @@ def test_basic_constraints(value: str, limit: int | None) -> None:
 
 
 def test_certificates_are_capped() -> None:
-    with pytest.raises(MalformedError, match="more than the 65,536 allowed"):
+    with pytest.raises(MalformedError, match="more than the 8,192 allowed"):
         Certificate.parse(bytes(MAX_SIZE + 1))
+
+
+@pytest.mark.parametrize("whose", ["subject", "issuer"])
+def test_names_are_capped(whose: str) -> None:
+    """Their text is looked up for every link that is tried."""
+    long = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "long" * 10)] * (MAX_NAME // 50 + 1))
+    names = {"name": "leaf", "issuer": "middle"} | {{"subject": "name", "issuer": "issuer"}[whose]: long}
+    certificate = issue(public_key=LEAF.key.public_key(), signing_key=MIDDLE.key, **names)
+    with pytest.raises(MalformedError, match="a name of more than the 512 bytes allowed"):
+        Certificate.parse(certificate.public_bytes(Encoding.DER))
+
+
+def test_a_chain_is_not_looked_for_among_many() -> None:
+    """Each has the name of the next link, so each would be tried, at every link."""
+    own = Authority.root("own")
+    pool = [own.authority("own", key=own.key) for _ in range(MAX_POOL + 1)]
+    with pytest.raises(TrustError):
+        chase(own, *pool[:-1])
+    with pytest.raises(MalformedError, match="17 certificates of authorities"):
+        chase(own, *pool)
+
+
+def test_a_chain_is_as_long_as_the_caller_says() -> None:
+    assert chase(LEAF, MIDDLE, longest=3) == ("leaf", "middle", "root")
+    with pytest.raises(TrustError, match="lead to 'root'"):
+        chase(LEAF, MIDDLE, longest=2)
+
+
+@pytest.mark.parametrize("bits", [256, 1024, 2047, 4097, 16384])
+def test_rsa_keys_that_are_weak_or_slow(bits: int) -> None:
+    """One of 256 bits, for this hash, makes cryptography raise an error of another kind."""
+    signed = shared_key("rsa", "root").sign(b"data", padding.PSS(padding.MGF1(hashes.SHA384()), 48), hashes.SHA384())
+    key = public_der(rsa.RSAPublicNumbers(65537, (1 << bits) - 1).public_key())
+    algorithm = Authority.root("root", key=shared_key("rsa", "root")).parsed.algorithm
+    with pytest.raises(UnsupportedError, match=f"an RSA key of {bits} bits"):
+        verify(key, algorithm, signed, b"data", what="x")
+
+
+@pytest.mark.parametrize("curve", [ec.SECP192R1(), ec.SECP224R1(), ec.SECP256K1(), ec.BrainpoolP384R1()])
+def test_curves_that_no_vendor_uses(curve: ec.EllipticCurve) -> None:
+    key = ec.generate_private_key(curve)
+    signed = key.sign(b"data", ec.ECDSA(hashes.SHA384()))
+    with pytest.raises(UnsupportedError, match=f"on {curve.name}, which no vendor uses"):
+        verify(public_der(key), LEAF.parsed.algorithm, signed, b"data", what="x")
 
 
 @given(st.integers(0, len(LEAF.der) - 1), st.integers(0, 7))

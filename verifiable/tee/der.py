@@ -85,8 +85,9 @@ class Element:
             self.fail("not a time in UTC to the second")
         if self.tag == UTC_TIME:
             text = ("19" if text[:2] >= "50" else "20") + text
+        month, day, hour, minute, second = (int(text[i : i + 2]) for i in range(4, 14, 2))
         try:
-            return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+            return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC)
         except ValueError:
             self.fail("not a time in UTC to the second")
 

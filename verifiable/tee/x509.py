@@ -22,8 +22,12 @@ from verifiable.tee import der
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-MAX_SIZE = 1 << 16
+#: Vendors' certificates have less than 2 KiB and names of some 130 bytes; what strangers send is read before it is believed.
+MAX_SIZE = 1 << 13
+MAX_NAME = 1 << 9
 MAX_CHAIN = 10
+#: How many certificates a chain may be looked for among.
+MAX_POOL = 16
 BASIC_CONSTRAINTS, KEY_USAGE = "2.5.29.19", "2.5.29.15"
 #: keyUsage bits (RFC 5280 §4.2.1.3), from the most significant.
 DIGITAL_SIGNATURE, CERT_SIGN, CRL_SIGN = 0x80, 0x04, 0x02
@@ -31,6 +35,8 @@ DIGITAL_SIGNATURE, CERT_SIGN, CRL_SIGN = 0x80, 0x04, 0x02
 _UNDERSTOOD = frozenset({BASIC_CONSTRAINTS, KEY_USAGE, "2.5.29.14", "2.5.29.35"})
 _ECDSA = {"1.2.840.10045.4.3.2": "256", "1.2.840.10045.4.3.3": "384", "1.2.840.10045.4.3.4": "512"}
 _RSA_PSS = "1.2.840.113549.1.1.10"
+#: Keys that vendors have; others are weak, or slow on purpose.
+_CURVES, _RSA_BITS = ("secp256r1", "secp384r1", "secp521r1"), range(2048, 4097)
 #: RSASSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt, the only parameters that are read: as AMD writes them, and as
 #: DER would have it, without the trailer field, which has its default.
 _SHA384_MGF1_48 = "a00f300d06096086480165030402020500a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130"
@@ -87,6 +93,8 @@ class Certificate:
         not_before, not_after = validity.take().time(), validity.take().time()
         validity.done()
         subject, public_key = fields.take(der.SEQUENCE).encoded, fields.take(der.SEQUENCE).encoded
+        if max(len(issuer), len(subject)) > MAX_NAME:
+            raise MalformedError(f"{what}: a name of more than the {MAX_NAME:,} bytes allowed")
         extensions = _extensions(fields.optional(0xA3), what)
         fields.done()
         return cls(
@@ -134,22 +142,25 @@ class Certificate:
 
 def follow(
     leaf: Certificate, intermediates: Iterable[Certificate], anchors: Sequence[Certificate], *, at: datetime,
-    understood: Iterable[str] = (), what: str,
+    understood: Iterable[str] = (), what: str, longest: int = MAX_CHAIN,
 ) -> tuple[Certificate, ...]:  # fmt: skip
     """The chain from ``leaf`` to one of ``anchors`` (that one last), every link checked at ``at``.
 
     ``intermediates`` may come in any order and hold more; ``understood``: critical extensions that the caller judges; ``what``
-    names the leaf in errors. An anchor is trusted as it is: its own signature is not looked at. Raises TrustError (the chain
-    ends nowhere), SignatureError, AttestationError, StaleError, UnsupportedError, MalformedError.
+    names the leaf in errors; ``longest``: certificates at most in the chain. An anchor is trusted as it is: its own signature is
+    not looked at. Raises TrustError (the chain ends nowhere), SignatureError, AttestationError, StaleError, UnsupportedError,
+    MalformedError.
     """
     known = _UNDERSTOOD | set(understood)
     pool, chain = list(intermediates), [leaf]
+    if len(pool) > MAX_POOL:  # each may have the name that is looked for, and would be tried
+        raise MalformedError(f"{what}: {len(pool)} certificates of authorities, at most {MAX_POOL} are allowed")
     while True:
         issuer = _issuer(chain[-1], anchors, at)
         anchored = issuer is not None
         if issuer is None:
             issuer = _issuer(chain[-1], [c for c in pool if c not in chain], at)
-        if issuer is None or len(chain) >= MAX_CHAIN:
+        if issuer is None or len(chain) >= longest:
             raise TrustError(
                 f"{what}: its certificates lead to {common_name(chain[-1].issuer)!r}, which is no root that is trusted here"
             )
@@ -213,10 +224,11 @@ def verify(public_key: bytes, algorithm: bytes, signature: bytes, data: bytes, *
 
 
 def load_key(public_key: bytes, *, what: str) -> PublicKeyTypes:
-    """The key in a DER SubjectPublicKeyInfo, in the one spelling of it: a point on a curve has three. Raises MalformedError,
-    UnsupportedError.
+    """The key in a DER SubjectPublicKeyInfo, in the one spelling of it: a point on a curve has three. RSA keys have 2048 to 4096
+    bits, curves are three of NIST's. Raises MalformedError, UnsupportedError.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
     try:
@@ -227,6 +239,10 @@ def load_key(public_key: bytes, *, what: str) -> PublicKeyTypes:
         raise MalformedError(f"{what}: its public key cannot be read") from error
     if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key:
         raise MalformedError(f"{what}: its public key is in a second spelling")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in _CURVES:
+        raise UnsupportedError(f"{what}: its key is on {key.curve.name}, which no vendor uses")
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size not in _RSA_BITS:
+        raise UnsupportedError(f"{what}: an RSA key of {key.key_size} bits; {_RSA_BITS[0]} to {_RSA_BITS[-1]} are read here")
     return key
 
 

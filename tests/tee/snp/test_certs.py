@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.pki.amd import FakeAmd, certificate_table
-from tests.fakes.pki.authority import NOW, Authority
+from tests.fakes.pki.authority import NOW, Authority, pem
 from verifiable.errors import Error, MalformedError, TrustError
 from verifiable.tee.evidence import MAX_COLLATERAL, MAX_SIZE
 from verifiable.tee.snp import Report, parse, parse_certificate_table
 from verifiable.tee.snp.certs import Collateral
+from verifiable.tee.x509 import MAX_CHAIN
 
 AMD = FakeAmd()
 VCEK, ASK = "63da758d-e664-4564-adc5-f4b93be8accd", "4ab7b379-bbac-4fe4-a02f-05aef327c782"
@@ -35,6 +36,15 @@ def test_entries_keep_their_order_and_others_are_dropped() -> None:
     assert parse_certificate_table(certificate_table((OTHER, b"x" * 8), (VLEK, b"one"), (OTHER, b"y"), (ASK, b"two"))) == (
         b"one", b"two",
     )  # fmt: skip
+
+
+def test_authorities_are_few() -> None:
+    """Over all pieces: each would be tried for each link."""
+    other = Authority.root("other", key=AMD.ask.key).certificate
+    full = (AMD.certificate(), pem(*[other] * 6), pem(*[other] * (MAX_CHAIN - 6)))
+    assert len(Collateral.sort(full, REPORT).authorities) == MAX_CHAIN
+    with pytest.raises(MalformedError, match="11 certificates of authorities, at most 10 are allowed"):
+        Collateral.sort((*full, pem(other)), REPORT)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(24), bytes(4096)])

@@ -17,7 +17,7 @@ from verifiable.tee.roots import read_shipped
 from verifiable.tee.snp.endorsement import is_endorsement
 from verifiable.tee.snp.report import Report
 from verifiable.tee.snp.tcb import GENERATIONS, named
-from verifiable.tee.x509 import Certificate, parse_pem_chain
+from verifiable.tee.x509 import MAX_CHAIN, Certificate, parse_pem_chain
 
 SERVICE = "https://kdsintf.amd.com"
 #: Of the table's entries, those that evidence is judged with; a hypervisor may add others.
@@ -62,6 +62,8 @@ class Collateral:
             pem = piece.lstrip(b" \t\r\n").startswith(b"-----BEGIN")
             for each in parse_pem_chain(piece, what=what) if pem else (Certificate.parse(piece, what=what),):
                 (leaves if is_endorsement(each) else others).append(each)
+            if len(others) > MAX_CHAIN:
+                raise MalformedError(f"snp: {len(others)} certificates of authorities, at most {MAX_CHAIN} are allowed")
         if not leaves:
             raise TrustError(
                 "snp: the certificate of the key that signed the report is not here",

@@ -20,6 +20,8 @@ from verifiable.tee.snp.report import FROM_HOST, MIGRATION_AGENT, NO_AGENT, Repo
 from verifiable.tee.x509 import Certificate, common_name, follow, verify
 
 NAMES = ("collateral", "chain", "revocation", "key", "chip", "tcb", "signature", "guest")
+#: A key's certificate, AMD's authority, AMD's root.
+_CHAIN = 3
 _ECDSA_SHA384 = bytes.fromhex("300a06082a8648ce3d040303")
 
 
@@ -104,7 +106,7 @@ def _chain(given: Collateral, roots: Roots, at: datetime) -> tuple[tuple[Certifi
             f"snp: the certificate of {common_name(given.leaf.issuer)}, which signed that of {given.leaf.name}, is not here",
             hint=f"give AMD's chain: --collateral FILE; it is at {SERVICE}/vcek/v1/PRODUCT/cert_chain, a VLEK's below /vlek",
         )
-    chain = follow(given.leaf, pool, [root.certificate for root in known], at=at, what="snp")
+    chain = follow(given.leaf, pool, [root.certificate for root in known], at=at, what="snp", longest=_CHAIN)
     given.require_needed(chain)
     return chain, next(root for root in known if root.certificate == chain[-1])
 
