@@ -13,10 +13,12 @@ from datetime import datetime, timedelta
 from functools import cache
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.fakes.attested import Attested, Mint, attest, wanting
 from tests.fakes.log import COSIGNED, FakeLog
 from tests.fakes.pki.amd import FakeAmd
+from tests.fakes.pki.authority import pem
 from tests.fakes.pki.aws import MEASUREMENT, FakeNitro
 from tests.fakes.pki.intel import FakeIntel
 from tests.fakes.pki.nvidia import DRIVER, FakeNvidia
@@ -30,13 +32,16 @@ from verifiable.errors import (
     SignatureError,
     StaleError,
     TrustError,
+    UnsupportedError,
 )
 from verifiable.receipt import Evidence
 from verifiable.tee import binding
 from verifiable.tee.attesters.software import Software, measure
 from verifiable.tee.attesting import Attached
+from verifiable.tee.evidence import MAX_SIZE
 from verifiable.tee.reference import Reference
 from verifiable.tee.roots import Roots
+from verifiable.verify.attestation import MAX_COLLATERAL_SIZE
 from verifiable.verify.policy import AllOf, AttestedBy, ProvedBy, parse_policy
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -378,6 +383,61 @@ def test_collateral_in_a_receipt_that_is_not_what_it_names_is_refused() -> None:
     refused(
         replace(sound, receipt=replace(sound.receipt, evidence=swapped)), BindingError, "not the one that the claim describes"
     )
+
+
+def test_collateral_is_called_what_it_is() -> None:
+    sound = attest(run(), [("snp", snp)], references=[SNP])
+    head, *rest = sound.receipt.evidence
+    called = tuple(replace(each, descriptor=replace(each.descriptor, media_type="text/html")) for each in rest)
+    claim = replace(sound.receipt.claim, evidence=(head.descriptor, *(each.descriptor for each in called)))
+    receipt = resign(replace(sound.receipt, evidence=(head, *called)), claim, node_key())
+    refused(replace(sound, receipt=receipt), BindingError, "collateral is called 'text/html'")
+
+
+# What is read before it is believed stays small, whatever a stranger puts into a receipt.
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_piece_of_collateral_is_capped(elsewhere: bool) -> None:
+    huge = bytes(MAX_SIZE + 1)
+
+    def more(attached: Attached) -> Attached:
+        named = replace(attached.attestation, collateral=(*attached.attestation.collateral, Digest.of(huge)))
+        return replace(attached, attestation=named, collateral=(*attached.collateral, huge))
+
+    large = attest(run(), [("snp", snp)], references=[SNP], change=more)
+    if elsewhere:  # and described as small
+        (*pieces, last) = large.receipt.evidence
+        pieces.append(replace(last, data=None, descriptor=replace(last.descriptor, size=1)))
+        claim = replace(large.receipt.claim, evidence=tuple(each.descriptor for each in pieces))
+        large = replace(large, receipt=resign(replace(large.receipt, evidence=tuple(pieces)), claim, node_key()))
+    refused(large, MalformedError, "more than the 1,048,576 bytes allowed", collateral=[huge] if elsewhere else [])
+
+
+def test_all_collateral_together_is_capped_by_how_often_it_is_read() -> None:
+    """Under a root that nobody trusts nothing fails the receipt, so all attestations would be looked at with all of it."""
+    filler = tuple(bytes((number,)) * (MAX_COLLATERAL_SIZE // 8) for number in range(4))
+    number = iter(range(8))
+
+    def more(attached: Attached) -> Attached:
+        named = tuple(map(Digest.of, filler))
+        changed = replace(attached.attestation, collateral=named, verified_at=NOW - next(number) * MINUTE)
+        return replace(attached, attestation=changed, collateral=filler)
+
+    refused(attest(run(), [("snp", snp)] * 2, change=more), MalformedError, "collateral 1")
+    refused(attest(run(), [("snp", snp)] * 3, change=more), MalformedError, "for all attestations, 2,097,152 are allowed")
+
+
+def test_a_key_too_small_to_sign_fails_like_everything_that_is_not_supported() -> None:
+    """Found by hand: cryptography's ValueError for it left the verifier."""
+
+    def weak(data: bytes) -> tuple[bytes, tuple[bytes, ...], Roots]:
+        amd = _amd()
+        small = rsa.RSAPublicNumbers(65537, (1 << 256) - 1).public_key()
+        authority = amd.ark.issue("SEV-Milan", small, ca=True)
+        return amd.report(report_data=data), (amd.certificate(), pem(authority)), amd.roots
+
+    refused(attest(run(), [("snp", weak)], references=[SNP]), UnsupportedError, "an RSA key of 256 bits")
 
 
 # Several in one receipt.

@@ -19,15 +19,18 @@ from verifiable.checklist import Step
 from verifiable.claim import Claim
 from verifiable.digest import Digest
 from verifiable.encoding.record import format_time
-from verifiable.errors import AttestationError, BindingError, Error, StaleError, TrustError
+from verifiable.errors import AttestationError, BindingError, Error, MalformedError, StaleError, TrustError
 from verifiable.keys.public import fingerprint
-from verifiable.receipt import Receipt
+from verifiable.receipt import COLLATERAL_TYPE, Receipt
 from verifiable.tee.document import MEDIA_TYPE, Attestation
-from verifiable.tee.evidence import Evidence, VerifiedEvidence
+from verifiable.tee.evidence import MAX_SIZE, Evidence, VerifiedEvidence
 from verifiable.tee.reference import CLOCK_SKEW, Appraisal, Reference, appraise
 from verifiable.tee.roots import Roots, shipped
 from verifiable.trust import TrustRoot
 from verifiable.verify.verified import Attested, Settled
+
+#: Of collateral, in bytes, each piece as often as an attestation names it: it is read anew for each.
+MAX_COLLATERAL_SIZE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +53,15 @@ class Appraiser:
         """In the receipt's order; empty where it has none. The pieces are those that the claim describes (check 6 has seen to
         it).
 
-        Raises BindingError (not for this key, nonce or claim; not all for the same; collateral that none of them names),
-        SignatureError, AttestationError, StaleError (judged at their own time), MalformedError, UnsupportedError.
+        Raises BindingError (not for this key, nonce or claim; not all for the same; collateral that none of them names, or by
+        another name), SignatureError, AttestationError, StaleError (judged at their own time), MalformedError, UnsupportedError.
         """
         claim = receipt.claim
         carried = (each.data for each in receipt.evidence if each.data is not None)
         blobs = {Digest.of(data): data for data in (*carried, *self.blobs)}
         documents = _attestations(receipt, blobs)
         _one_binding(documents, receipt)
+        _bounded(documents, receipt, blobs)
         stands_for = min((place.time for place in places if place.time is not None), default=self.now)
         found = [self._one(document, claim, blobs, stands_for) for document in documents]
         # A GPU signs any nonce for anybody; only the code in a CPU's TEE says that it is the GPU which the model ran on.
@@ -140,6 +144,18 @@ def _one_binding(documents: Sequence[Attestation], receipt: Receipt) -> None:
     carried = {each.descriptor.digest for each in receipt.evidence if each.descriptor.kind == "collateral"}
     if named != carried:
         raise BindingError("the collateral in the receipt is not what its attestations name")
+
+
+def _bounded(documents: Sequence[Attestation], receipt: Receipt, blobs: Mapping[Digest, bytes]) -> None:
+    """The collateral is called what it is, and there is no more of it than can be read in no time."""
+    for each in (evidence.descriptor for evidence in receipt.evidence if evidence.descriptor.kind == "collateral"):
+        if each.media_type != COLLATERAL_TYPE:
+            raise BindingError(f"collateral is called {each.media_type!r}, it is {COLLATERAL_TYPE!r}")
+        if max(each.size, len(blobs.get(each.digest, b""))) > MAX_SIZE:
+            raise MalformedError(f"collateral {each.digest}: more than the {MAX_SIZE:,} bytes allowed")
+    total = sum(len(blobs.get(digest, b"")) for document in documents for digest in document.collateral)
+    if total > MAX_COLLATERAL_SIZE:
+        raise MalformedError(f"collateral: {total:,} bytes for all attestations, {MAX_COLLATERAL_SIZE:,} are allowed")
 
 
 def _line(attested: Attested) -> str:
