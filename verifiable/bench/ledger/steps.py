@@ -192,7 +192,8 @@ def _fsck(job: Job) -> Found:
 
 
 def _checked(job: Job) -> None:
-    report = fsck(job.directory.published, job.directory.identity().open, head=job.directory.head())
+    keys = job.directory.identity().keys
+    report = fsck(job.directory.published, lambda note: SignedCheckpoint.open(note, *keys), head=job.directory.head())
     report.require_sound()
     _require(job, report.checkpoint.size if report.checkpoint else 0)
 
