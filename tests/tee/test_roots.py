@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.pki.authority import NOW, Authority, pem
+from verifiable.digest import Digest
 from verifiable.errors import MalformedError
 from verifiable.tee.evidence import KINDS
 from verifiable.tee.roots import Roots, read_shipped, shipped
@@ -78,6 +80,17 @@ def test_the_document_lists_each_fingerprint(checkout: Path) -> None:
     for name, fingerprint in FINGERPRINTS.items():
         line = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert f"`{fingerprint}`" in line
+
+
+def test_every_fingerprint_in_the_documents_is_of_the_file_beside_it(checkout: Path) -> None:
+    """Wherever one stands in a table, intermediate keys included; and each of those stands somewhere."""
+    told = set()
+    for document in (checkout / "docs").rglob("*.md"):
+        for name, fingerprint in re.findall(r"^\| `([a-z0-9-]+)` \|.*`([0-9a-f]{64})` \|$", document.read_text(), re.MULTILINE):
+            (certificate,) = parse_pem_chain(read_shipped(name), what=name)
+            assert Digest.of(certificate.der).hex == fingerprint, f"{document}: {name}"
+            told.add(name)
+    assert told == set(FINGERPRINTS) | set(INTERMEDIATES)
 
 
 def test_roots_of_ones_own() -> None:
