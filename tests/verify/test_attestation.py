@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -43,6 +43,7 @@ from verifiable.tee.reference import Reference
 from verifiable.tee.roots import Roots
 from verifiable.verify.attestation import MAX_COLLATERAL_SIZE
 from verifiable.verify.policy import AllOf, AttestedBy, ProvedBy, parse_policy
+from verifiable.verify.verdicts import INSECURE_TEE, properties
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 OURS = wanting("nitro", "pcr0", MEASUREMENT.hex())
@@ -239,6 +240,28 @@ def test_debug_mode_does_not_count() -> None:
 
     zero = wanting("nitro", "pcr0", bytes(48).hex())
     does_not_count(attest(run(), [("nitro", debug)], scope="key", references=[zero]), "debug mode")
+
+
+def test_debug_mode_that_a_reference_allows_is_told_to_everybody() -> None:
+    """The reader of a verdict has not written the reference; and a debugger can make the code sign whatever it likes."""
+    zero = wanting("nitro", "pcr0", bytes(48).hex(), allow_debug=True)
+    verified = attest(run(), [("nitro", partial(mint, debug=True))], references=[zero]).verify()
+    assert verified.attested[0].counts
+    assert any("nitro evidence is of debug mode" in caveat for caveat in verified.caveats)
+    assert {"VERIFIABLE_EVIDENCE_TEE", INSECURE_TEE} <= set(properties(verified))
+    sound = nitro(references=[OURS, replace(zero, name="debug")]).verify()
+    assert not any("debug mode" in caveat for caveat in sound.caveats)
+    assert INSECURE_TEE not in properties(sound)
+
+
+def test_hardware_without_a_clock_is_said_to_have_none() -> None:
+    """Old evidence of an SNP machine verifies today as well, and ``verifiedAt`` is whatever its holder writes there."""
+    old = attest(run(), [("snp", snp)], scope="key", at=NOW, references=[SNP])
+    assert any("how old the snp evidence is" in caveat for caveat in old.verify().caveats)
+    assert not any("how old" in caveat for caveat in nitro(scope="key").verify().caveats)
+    bound = attest(run(), [("snp", snp)], references=[SNP])
+    assert any("how old" in caveat for caveat in bound.verify().caveats)  # nobody asked with a nonce of his own
+    assert not any("how old" in caveat for caveat in bound.verify(nonce=NONCE).caveats)
 
 
 def test_a_reference_that_asks_for_evidence_of_each_receipt_is_not_met_by_evidence_of_the_key() -> None:

@@ -46,12 +46,21 @@ def _hardware(verified: Verified) -> list[str]:
     counting = [each for each in verified.attested if each.counts]
     if any(each.simulated for each in counting):
         told.append("its TEE evidence is simulated: whoever holds the machine can make it say anything")
+    told += [
+        f"the {each.kind} evidence is of debug mode: whoever holds the machine can make it say anything"
+        for each in counting
+        if each.insecure and not each.simulated
+    ]
     if counting and not {"zk", "rerun"} & set(verified.evidence):
         told.append("attested, not proved: the values rest on the hardware, its vendor, and the code that was measured")
     for each in verified.attested:
         if not each.counts:
             told.append(f"the {each.kind} evidence counts for nothing: {each.problem}")
-        elif each.later is not None:
+            continue
+        answered = each.scope == "receipt" and verified.nonce is not None  # then it was made after the caller asked
+        if each.evidence is not None and each.evidence.issued_on is None and not answered:
+            told.append(f"how old the {each.kind} evidence is, is its maker's word: this hardware states no time")
+        if each.later is not None:
             then = format_time(each.at)
             told.append(f"the {each.kind} evidence was good at {then}, and would not be accepted now: {each.later}")
     return told

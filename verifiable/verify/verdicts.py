@@ -36,7 +36,7 @@ from verifiable.verify.verified import STANDS_ALONE, Settled, Signatory, Verifie
 from verifiable.verify.verifier import Verifier
 
 CHECKS = ("parse", "signature", "ledger", "key", "subject", "findings")
-#: What a verdict says of itself where a development setup, or TEE evidence with no hardware behind it, was let count.
+#: What a verdict says of itself where a development setup, or TEE evidence that is simulated or of debug mode, was let count.
 INSECURE_SETUP, INSECURE_TEE = "VERIFIABLE_INSECURE_SETUP", "VERIFIABLE_INSECURE_TEE"
 _PREFIX, _INSECURE = "VERIFIABLE_", "VERIFIABLE_INSECURE_"
 
@@ -90,7 +90,7 @@ def properties(verified: Verified) -> tuple[str, ...]:
     found += [f"evidence_{kind}" for kind in dict.fromkeys(verified.evidence)]
     insecure = {
         INSECURE_SETUP: verified.setup is not None and verified.setup.insecure,
-        INSECURE_TEE: any(each.counts and each.simulated for each in verified.attested),
+        INSECURE_TEE: any(each.counts and each.insecure for each in verified.attested),
     }
     return (*(_PREFIX + name.upper() for name in found), *(name for name, is_so in insecure.items() if is_so))
 
@@ -111,7 +111,8 @@ def read(
 
     ``verifiers``: DER keys that are believed besides those of the trust root; ``key_events``: as for :meth:`.Verifier.verify`;
     ``required``: properties that it must have, by default one evidence that stands by itself; ``allow_dev_srs``,
-    ``allow_simulated_tee``: accept one that rests on a setup whose maker could forge, on TEE evidence without hardware behind it.
+    ``allow_simulated_tee``: accept one that rests on a setup whose maker could forge, on TEE evidence that is simulated or of
+    debug mode.
 
     Raises MalformedError, TrustError (nobody named its signer; not settled where you trust), SignatureError, PolicyError,
     StaleError, BindingError (about something else), and what :func:`verifiable.verify.ledger.settled` raises.

@@ -114,6 +114,11 @@ class Attested:
         """No hardware stands behind it."""
         return self.evidence is not None and self.evidence.simulated
 
+    @property
+    def insecure(self) -> bool:
+        """Whoever holds the machine can make it say anything: simulated, or in debug mode."""
+        return self.evidence is not None and (self.evidence.simulated or self.evidence.debug)
+
     def meets(self, reference: str) -> bool:
         """Whether it is what the reference of this name wants."""
         return any(each.reference.name == reference for each in self.appraisals)
