@@ -94,6 +94,8 @@ def test_evidence_under_no_root_that_is_trusted(run: Run, put: Put) -> None:
     evidence, (collateral,), _ = intel.mint()
     done = run("attest", "verify", put("quote", evidence), "--collateral", put("collateral.json", collateral), *AT)
     told(done, 66, "no root that is trusted here", "--root PEM, or [[vendors]]")
+    done = run("attest", "verify", put("document.cose", FakeNitro().mint()[0]), *AT)
+    told(done, 66, "no root that is trusted here", "--root PEM, or [[vendors]]")
 
 
 def test_debug_mode_and_a_replayed_nonce(run: Run, put: Put) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_SIZE = 1 << 13
 MAX_NAME = 1 << 9
 MAX_CHAIN = 10
+#: For people whose evidence leads to another root.
+OTHER_ROOTS = "if it should be, name it: --root PEM, or [[vendors]] in a trust root"
 #: How many certificates a chain may be looked for among.
 MAX_POOL = 16
 BASIC_CONSTRAINTS, KEY_USAGE = "2.5.29.19", "2.5.29.15"
@@ -162,7 +164,8 @@ def follow(
             issuer = _issuer(chain[-1], [c for c in pool if c not in chain], at)
         if issuer is None or len(chain) >= longest:
             raise TrustError(
-                f"{what}: its certificates lead to {common_name(chain[-1].issuer)!r}, which is no root that is trusted here"
+                f"{what}: its certificates lead to {common_name(chain[-1].issuer)!r}, which is no root that is trusted here",
+                hint=OTHER_ROOTS,
             )
         _link(chain, issuer, known, at)
         chain.append(issuer)
@@ -319,6 +322,6 @@ def _key_usage(value: bytes) -> int:
 
 
 __all__ = [
-    "CERT_SIGN", "CRL_SIGN", "DIGITAL_SIGNATURE", "MAX_CHAIN", "MAX_SIZE", "Certificate", "Extension", "common_name", "follow",
-    "load_key", "parse_extensions", "parse_pem_chain", "verify",
+    "CERT_SIGN", "CRL_SIGN", "DIGITAL_SIGNATURE", "MAX_CHAIN", "MAX_SIZE", "OTHER_ROOTS", "Certificate", "Extension",
+    "common_name", "follow", "load_key", "parse_extensions", "parse_pem_chain", "verify",
 ]  # fmt: skip

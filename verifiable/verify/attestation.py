@@ -86,38 +86,38 @@ class Appraiser:
         attested = replace(attested, evidence=verified)
         if not self.references:
             return replace(attested, problem="no reference values to appraise it by")
-        met, reasons = self._appraise(verified, document, at=stands_for)
+        wanted = [reference for reference in self.references if reference.kind == verified.kind]
+        met, reasons = _appraise(verified, document, wanted, at=stands_for)
         attested = replace(attested, appraisals=met)
         if not met:
-            return replace(attested, problem="; ".join(reasons))
+            return replace(attested, problem="; ".join(reasons) or f"no reference values for {verified.kind}")
         if verified.simulated and not self.allow_simulated:
             return replace(attested, problem="simulated: no hardware stands behind it")
         return replace(attested, later=self._later(evidence, document, collateral, met))
 
-    def _appraise(
-        self, verified: VerifiedEvidence, document: Attestation, *, at: datetime
-    ) -> tuple[tuple[Appraisal, ...], tuple[str, ...]]:
-        """By each reference of its kind: those that it meets, and why not the others."""
-        met, reasons = [], []
-        wanted = [reference for reference in self.references if reference.kind == verified.kind]
-        for reference in wanted:
-            try:
-                met.append(appraise(verified, reference, made=document.verified_at, at=at, scope=document.scope))
-            except (AttestationError, StaleError) as error:
-                reasons.append(error.message)
-        return tuple(met), tuple(reasons) if wanted else (f"no reference values for {verified.kind}",)
-
     def _later(
         self, evidence: Evidence, document: Attestation, collateral: Sequence[bytes], met: Iterable[Appraisal]
     ) -> str | None:  # fmt: skip
-        """Why the same evidence would not be accepted if it came now; None where it would."""
+        """Why the same evidence would not be accepted if it came now; None where it would: by one of the references, as then."""
         try:
             verified = evidence.verify(at=self.now, roots=self.roots, collateral=collateral)
-            for each in met:
-                appraise(verified, each.reference, made=document.verified_at, at=self.now, scope=document.scope)
         except Error as error:
             return error.message
-        return None
+        still, reasons = _appraise(verified, document, [each.reference for each in met], at=self.now)
+        return None if still else "; ".join(reasons)
+
+
+def _appraise(
+    verified: VerifiedEvidence, document: Attestation, references: Iterable[Reference], *, at: datetime
+) -> tuple[tuple[Appraisal, ...], tuple[str, ...]]:
+    """By each of ``references``: those that it meets, and why not the others."""
+    met, reasons = [], []
+    for reference in references:
+        try:
+            met.append(appraise(verified, reference, made=document.verified_at, at=at, scope=document.scope))
+        except (AttestationError, StaleError) as error:
+            reasons.append(error.message)
+    return tuple(met), tuple(reasons)
 
 
 def _attestations(receipt: Receipt, blobs: Mapping[Digest, bytes]) -> list[Attestation]:

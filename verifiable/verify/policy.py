@@ -84,7 +84,8 @@ class AttestedBy:
             asked += f" as {self.reference!r} wants it"
         if not wanted:
             raise PolicyError(f"{asked}, and the receipt has none", hint="ask the node for an attested receipt: prove --attest")
-        reasons = [each.problem for each in wanted if each.problem] or ["it meets other reference values only"]
+        met = [repr(appraisal.reference.name) for each in wanted for appraisal in each.appraisals]
+        reasons = [each.problem for each in wanted if each.problem] or [f"it meets {', '.join(met)} only"]
         raise PolicyError(f"{asked}: {'; '.join(reasons)}", hint=_attested_hint(verified))
 
 

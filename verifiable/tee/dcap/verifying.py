@@ -19,8 +19,8 @@ from verifiable.tee.dcap.collateral import Statement, Validity
 from verifiable.tee.dcap.pck import EXTENSION, Platform
 from verifiable.tee.dcap.reports import EnclaveReport, TdReport
 from verifiable.tee.evidence import VerifiedEvidence
-from verifiable.tee.roots import OTHER_ROOTS, Root, Roots
-from verifiable.tee.x509 import Certificate
+from verifiable.tee.roots import Root, Roots
+from verifiable.tee.x509 import OTHER_ROOTS, Certificate
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec

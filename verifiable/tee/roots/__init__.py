@@ -28,8 +28,6 @@ _SHIPPED = {
 }
 #: What a root may stand behind. Software has none: nobody vouches for it.
 ROOT_KINDS = tuple(_SHIPPED)
-#: For people whose evidence leads elsewhere.
-OTHER_ROOTS = "if it should be, name it: --root PEM, or [[vendors]] in a trust root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,4 +79,4 @@ def read_shipped(name: str) -> bytes:
     return resources.files(__name__).joinpath(f"{name}.pem").read_bytes()
 
 
-__all__ = ["OTHER_ROOTS", "ROOT_KINDS", "Root", "Roots", "read_shipped", "shipped"]
+__all__ = ["ROOT_KINDS", "Root", "Roots", "read_shipped", "shipped"]
