@@ -11,6 +11,7 @@ from typing import Any
 
 from verifiable.errors import Error
 from verifiable.tee import crl, x509
+from verifiable.tee.snp import evidence
 
 #: Bits -> those of them whose change was not refused. Pickled by its name, so not one of a test module.
 Attempt = Callable[[Iterable[int]], list[int]]
@@ -32,8 +33,8 @@ def survivors(attempt: Attempt, size: int) -> list[int]:
 
 def _remember() -> None:
     """Pure functions of bytes, of which a flip changes one argument at most and all others are the same each time."""
-    for owner, name in ((x509, "verify"), (x509, "load_key"), (crl, "verify")):
-        setattr(owner, name, remembering(getattr(owner, name)))
+    x509.load_key = remembering(x509.load_key)
+    x509.verify = crl.verify = evidence.verify = remembering(x509.verify)  # type: ignore[attr-defined]
     for owner in (x509.Certificate, crl.RevocationList):
         owner.parse = classmethod(remembering(owner.parse.__func__))  # type: ignore[attr-defined,method-assign]
 
