@@ -114,6 +114,13 @@ def test_integers_as_cryptography_writes_them(r: int, s: int) -> None:
     reader.done()
 
 
+def test_integers_are_capped() -> None:
+    """Python raises a ValueError for one of more than 4300 digits, in the very message that would refuse it."""
+    assert one(tlv(der.INTEGER, b"\1" * 512)).integer() < 1 << 4096
+    with pytest.raises(MalformedError, match="an integer of 513 bytes"):
+        one(tlv(der.INTEGER, b"\1" * 513)).integer()
+
+
 @pytest.mark.parametrize(
     ("body", "dotted"),
     [

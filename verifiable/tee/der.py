@@ -17,6 +17,8 @@ UTC_TIME, GENERALIZED_TIME = 23, 24
 _HIGH_TAG = 31
 _MAX_LENGTH_BYTES = 4
 _MAX_ARC = 1 << 64
+#: Serial numbers have 20 bytes (RFC 5280 §4.1.2.2). Of two thousand Python refuses to write the digits, by an error of its own.
+_MAX_INTEGER = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Element:
         body = self.expect(INTEGER).body
         if not body or (len(body) > 1 and body[0] in {0x00, 0xFF} and (body[0] ^ body[1]) < 0x80):
             self.fail("not an integer in its shortest form")
+        if len(body) > _MAX_INTEGER:
+            self.fail(f"an integer of {len(body)} bytes, at most {_MAX_INTEGER} are read")
         return int.from_bytes(body, "big", signed=True)
 
     def boolean(self) -> bool:

@@ -189,6 +189,9 @@ ATTACKS: dict[str, Attack] = {
     "a chip and a provider": given(4, AttestationError, "both", extended({f"{ARC}.5": text(PROVIDER)})),
     "neither chip nor provider": given(4, AttestationError, "neither", extended({f"{ARC}.4": None})),
     "a version that is missing": given(4, MalformedError, f"{ARC}.3.8 is missing", extended({f"{ARC}.3.8": None})),
+    "a version of thousands of digits": given(
+        4, MalformedError, "an integer of 3000 bytes", extended({f"{ARC}.3.8": b"\x02\x82\x0b\xb8" + b"\1" * 3000})
+    ),
     "a version that is no number": given(4, MalformedError, f"{ARC}.3.8", extended({f"{ARC}.3.8": b"\x04\x01\x01"})),
     "a key for something else": given(4, AttestationError, "signing reports", leaf(usage=("key_agreement",))),
     "a key on another curve": Attack(4, AttestationError, "P-384", Case(amd=FakeAmd(key=shared_key("p256", "endorsement")))),
