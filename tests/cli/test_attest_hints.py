@@ -89,6 +89,15 @@ def test_collateral_of_another_quote(run: Run, put: Put) -> None:
     told(run("attest", "verify", put("quote", ours.mint()[0]), *given), 66, "is not that of the quote", "for this very quote")
 
 
+def test_collateral_of_another_vendor(run: Run, put: Put) -> None:
+    intel, amd = FakeIntel("sgx", 3), FakeAmd()
+    quote, (collateral,), _ = intel.mint()
+    certificate = amd.certificate()
+    for evidence, foreign, hint in ((quote, certificate, "the JSON of TCB info"), (amd.report(), collateral, "a VCEK or VLEK")):
+        done = run("attest", "verify", put("evidence", evidence), "--collateral", put("foreign", foreign), *AT)
+        told(done, 65, "collateral 1 is nothing that a", hint)
+
+
 def test_evidence_under_no_root_that_is_trusted(run: Run, put: Put) -> None:
     intel = FakeIntel("sgx", 3)
     evidence, (collateral,), _ = intel.mint()

@@ -97,6 +97,8 @@ class Collateral:
     @classmethod
     def parse(cls, data: bytes, *, what: str = "collateral") -> Collateral:
         """Read a file. Raises MalformedError."""
+        if len(data) <= MAX_SIZE and not data.startswith(b"{"):
+            raise MalformedError(f"{what} is nothing that a quote is judged with", hint=_HINT)
         record = Record(json.parse(data, what=what, max_size=MAX_SIZE), what)
 
         def statement(name: str) -> Statement:

@@ -60,6 +60,11 @@ class Collateral:
                 lists.append(RevocationList.parse(piece, what=what))
                 continue
             pem = piece.lstrip(b" \t\r\n").startswith(b"-----BEGIN")
+            if not pem and piece[:1] != b"\x30":  # a SEQUENCE
+                raise MalformedError(
+                    f"{what} is nothing that a report is judged with",
+                    hint="the certificate of a VCEK or VLEK, AMD's chain (each in DER or PEM), AMD's revocation lists (DER)",
+                )
             for each in parse_pem_chain(piece, what=what) if pem else (Certificate.parse(piece, what=what),):
                 (leaves if is_endorsement(each) else others).append(each)
             if len(others) > MAX_CHAIN:
