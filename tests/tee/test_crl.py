@@ -59,15 +59,32 @@ def test_outside_its_window_it_says_nothing(at: object) -> None:
         RevocationList.parse(LIST).verify(ROOT.parsed, at=at)  # type: ignore[arg-type]
 
 
-def test_a_delta_is_no_list() -> None:
-    with pytest.raises(UnsupportedError, match=r"critical extension 2\.5\.29\.27"):
-        RevocationList.parse(_built(extension=x509.DeltaCRLIndicator(1)))
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_delta_is_no_list(critical: bool) -> None:
+    with pytest.raises(UnsupportedError, match=r"extension 2\.5\.29\.27 it is not the whole list"):
+        RevocationList.parse(_built(extension=x509.DeltaCRLIndicator(1), critical=critical))
 
 
-def test_an_entry_about_another_issuers_certificate_is_refused() -> None:
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_list_of_limited_scope_is_refused(critical: bool) -> None:
+    """One of users' certificates alone says nothing of an authority's."""
+    scope = x509.IssuingDistributionPoint(None, None, True, False, None, False, False)
+    with pytest.raises(UnsupportedError, match=r"extension 2\.5\.29\.28 it is not the whole list"):
+        RevocationList.parse(_built(extension=scope, critical=critical))
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_an_entry_about_another_issuers_certificate_is_refused(critical: bool) -> None:
     issuer = x509.CertificateIssuer([x509.DirectoryName(x509.Name([]))])
-    with pytest.raises(UnsupportedError, match=r"critical extension 2\.5\.29\.29"):
-        RevocationList.parse(_built(entry=issuer))
+    with pytest.raises(UnsupportedError, match=r"extension 2\.5\.29\.29 it is not the whole list"):
+        RevocationList.parse(_built(entry=issuer, critical=critical))
+
+
+def test_a_critical_extension_of_unknown_meaning_is_refused() -> None:
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"")
+    with pytest.raises(UnsupportedError, match=r"critical extension 1\.2\.3 that is not understood"):
+        RevocationList.parse(_built(extension=unknown))
+    RevocationList.parse(_built(extension=unknown, critical=False))
 
 
 def test_too_large_is_refused_before_it_is_read() -> None:
@@ -98,13 +115,15 @@ def _leaf(serial: int) -> Certificate:
     return Certificate.parse(ROOT.issue("leaf", ROOT.key.public_key(), serial=serial).public_bytes(Encoding.DER))
 
 
-def _built(*, extension: x509.ExtensionType | None = None, entry: x509.ExtensionType | None = None) -> bytes:
+def _built(
+    *, extension: x509.ExtensionType | None = None, entry: x509.ExtensionType | None = None, critical: bool = True
+) -> bytes:
     builder = x509.CertificateRevocationListBuilder(
         issuer_name=ROOT.certificate.subject, last_update=NOW - DAY, next_update=NOW + DAY
     )
     if extension is not None:
-        builder = builder.add_extension(extension, critical=True)
+        builder = builder.add_extension(extension, critical=critical)
     if entry is not None:
-        revoked = x509.RevokedCertificateBuilder(serial_number=3, revocation_date=NOW - DAY).add_extension(entry, critical=True)
+        revoked = x509.RevokedCertificateBuilder(serial_number=3, revocation_date=NOW - DAY).add_extension(entry, critical)
         builder = builder.add_revoked_certificate(revoked.build())
     return sign(builder, ROOT.key).public_bytes(Encoding.DER)  # type: ignore[no-any-return]

@@ -429,6 +429,14 @@ def test_basic_constraints(value: str, limit: int | None) -> None:
     assert parsed.path_length == limit
 
 
+@pytest.mark.parametrize("bits", ["", "01", "0904", "0105", "07ff", "ff80"])
+def test_key_usage_that_is_no_bit_string(bits: str) -> None:
+    value = tlv(3, bytes.fromhex(bits))
+    parsed = Certificate.parse(_rebuilt(extensions=tlv(0xA3, tlv(0x30, _extension("2.5.29.15", value)))))
+    with pytest.raises(MalformedError, match="keyUsage"):
+        parsed.require_usage(DIGITAL_SIGNATURE, what="x")
+
+
 def test_certificates_are_capped() -> None:
     with pytest.raises(MalformedError, match="more than the 8,192 allowed"):
         Certificate.parse(bytes(MAX_SIZE + 1))

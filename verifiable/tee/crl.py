@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificate revocation lists (RFC 5280 §5): parsed strictly, and judged by the authority that issued them, at a given time.
 
-Full lists of their issuer's own certificates. Delta lists, indirect ones and ones of limited scope have critical extensions, and
-are refused by them.
+Full lists of their issuer's own certificates. Delta lists, indirect ones and ones of limited scope say so in critical extensions,
+and are refused by them; also where those were not made critical, as they must be.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from verifiable.tee.x509 import CRL_SIGN, Certificate, common_name, parse_extens
 
 MAX_SIZE = 1 << 18
 _EXTENSIONS = 0xA0
+#: deltaCRLIndicator, issuingDistributionPoint, certificateIssuer (RFC 5280 §5.2.4, §5.2.5, §5.3.3).
+_PARTIAL = ("2.5.29.27", "2.5.29.28", "2.5.29.29")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ def _serials(entries: der.Element | None, what: str) -> frozenset[int]:
 
 def _refuse_critical(extensions: der.Element, what: str) -> None:
     for oid, extension in parse_extensions(extensions.children(), what=what).items():
+        if oid in _PARTIAL:
+            raise UnsupportedError(f"{what}: by its extension {oid} it is not the whole list of its issuer's own certificates")
         if extension.critical:
             raise UnsupportedError(f"{what}: a critical extension {oid} that is not understood")
 

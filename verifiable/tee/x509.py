@@ -317,8 +317,11 @@ def parse_extensions(reader: der.Reader, *, what: str) -> dict[str, Extension]:
 
 
 def _key_usage(value: bytes) -> int:
-    body = der.parse(value, what="keyUsage").expect(der.BIT_STRING).body
-    return body[1] if len(body) > 1 else 0
+    element = der.parse(value, what="keyUsage").expect(der.BIT_STRING)
+    unused, bits = element.body[:1], element.body[1:]
+    if len(unused) != 1 or unused[0] > 7 or int.from_bytes(bits, "big") % (1 << unused[0]) or (unused[0] and not bits):
+        element.fail("not a bit string")
+    return bits[0] if bits else 0
 
 
 __all__ = [
