@@ -98,6 +98,12 @@ def test_growth_is_the_power_of_memory_in_each_step(power: float) -> None:
     assert "met" in [line.split()[-1] for line in table.splitlines() if line.startswith("memory of open")]
 
 
+def test_memory_that_shrinks_by_nothing_is_flat() -> None:
+    text = markdown(results(measured(10**6, memory=100_000_001), measured(10**7, memory=100_000_000)))
+    assert "-0.000" not in text
+    assert "append 0.000, open 0.000" in text
+
+
 def test_what_was_not_measured_stands_in_the_table_with_its_reason() -> None:
     shown = rows(MIXED)
     assert [len(row) for row in shown] == [len(HEADINGS), len(HEADINGS), 2, 2]

@@ -40,7 +40,7 @@ def notes(results: Results) -> list[str]:
     if syncs := results.points("sync"):
         found.append(f"this disk takes {table.seconds(syncs[-1][1])} to make a new file of 8 kB durable")
     if powers := growth(results):
-        told = ", ".join(f"{step} {power:.3f}" for step, power in powers.items())
+        told = ", ".join(f"{step} {_power(power)}" for step, power in powers.items())
         found.append(f"from {SETTLED:,} entries on memory grows with the power: {told}")
     return found
 
@@ -62,7 +62,7 @@ def _goals(results: Results) -> list[tuple[str, str, str, str]]:
     found = [_goal(each) for each in judge(results)]
     for step, power in growth(results).items():
         name = f"memory of {step} from {SETTLED:,} entries on: power of the size"
-        found.append((name, f"at most {FLAT}", f"{power:.3f}", _met(power <= FLAT)))
+        found.append((name, f"at most {FLAT}", _power(power), _met(power <= FLAT)))
     return found
 
 
@@ -71,6 +71,10 @@ def _goal(each: Judged) -> tuple[str, str, str, str]:
     show = _rate if goal.at_least else table.seconds
     least = "at least" if goal.at_least else "at most"
     return f"{each.entries:,} entries: {goal.figure}", f"{least} {show(goal.limit)}", show(each.found), _met(each.met)
+
+
+def _power(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # + 0.0: nobody wants to read -0.000
 
 
 def _met(met: bool) -> str:
