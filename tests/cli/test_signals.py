@@ -22,10 +22,14 @@ def children(process: int) -> list[int]:
 
 
 def alive(process: int) -> bool:
+    """Whether it goes on working: not what has ended, is ending, or has a SIGKILL before it (proc(5); PF_EXITING is 4)."""
+    folder = Path(f"/proc/{process}")
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state, *fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        pending = [int(line.split()[1], 16) for line in (folder / "status").read_text().splitlines() if "Pnd:" in line]
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return not (state in "ZX" or int(fields[5]) & 4 or any(mask >> (signal.SIGKILL - 1) & 1 for mask in pending))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
