@@ -8,6 +8,7 @@ The vendors' own formats are attacked in tests/tee; here the evidence is sound a
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -494,6 +495,27 @@ def test_a_gpu_of_another_nonce_is_refused() -> None:
     claim = replace(one.receipt.claim, evidence=tuple(each.descriptor for each in pieces))
     receipt = resign(replace(one.receipt, evidence=pieces), claim, node_key())
     refused(replace(one, receipt=receipt), BindingError, "one nonce in one scope")
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """Parsers of XML and what was read of certificates are shared among them."""
+    receipts = (
+        attest(run(), [("snp", snp), ("nvidia", gpu)], references=[SNP, GPU]),
+        attest(run(), [("tdx", tdx)], references=[TDX]),
+        nitro(),
+    )
+    broken = [replace(each, trust=replace(each.trust, vendors=Roots())) for each in receipts]
+
+    def judge(each: Attested) -> object:
+        try:
+            return each.verify().attested
+        except Error as error:
+            return type(error), error.message
+
+    alone = [judge(each) for each in (*receipts, *broken)]
+    assert sum(isinstance(each[0], type) for each in alone) == len(broken)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(judge, (*receipts, *broken) * 8)) == alone * 8
 
 
 # Simulated.
