@@ -122,7 +122,7 @@ def test_a_large_public_tensor_is_there_by_digest() -> None:
         (lambda d: d["predicate"]["circuit"].update(sha256="sha256:" + "00" * 32), MalformedError),
         (lambda d: d["predicate"]["node"].update(publicKey="AAA"), MalformedError),
         (lambda d: d["predicate"]["node"].update(publicKey="AAB="), MalformedError),
-        (lambda d: d["predicate"].update(evidence=d["predicate"]["evidence"] * 17), MalformedError),
+        (lambda d: d["predicate"].update(evidence=d["predicate"]["evidence"] * 65), MalformedError),
         (lambda d: d["predicate"]["evidence"][0].update(size=1.5), MalformedError),
     ],
 )  # fmt: skip

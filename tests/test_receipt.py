@@ -72,7 +72,7 @@ def test_evidence_may_be_elsewhere() -> None:
         lambda d: d["evidence"][0].update(kind="hearsay"),
         lambda d: d["evidence"][0].update(data="AAAA\n"),
         lambda d: d["evidence"][0].update(extra=1),
-        lambda d: d.update(evidence=d["evidence"] * 17),
+        lambda d: d.update(evidence=d["evidence"] * 65),
         lambda d: d["circuit"].update(extra="AA=="),
         lambda d: d["circuit"]["parts"].update(srs=1),
         lambda d: d["circuit"].update(circuit="*"),

@@ -26,7 +26,8 @@ PREDICATE_TYPE = "urn:verifiable:inference:v1"
 MAX_SIZE = 1 << 25
 MAX_VALUE_SIZE = 1 << 16
 MAX_TENSORS = 256
-MAX_EVIDENCE = 16
+#: Eight GPUs, each with its certificates, and what they share with the processor beside them come to some thirty.
+MAX_EVIDENCE = 64
 MAX_SOURCES = 256
 MAX_NONCE_SIZE = 64
 #: What hardware says of a claim, and what that is judged with: they come after the claim that they are about.

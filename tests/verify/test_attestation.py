@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.fakes.attested import Attested, Mint, attest, wanting
 from tests.fakes.log import COSIGNED, FakeLog
 from tests.fakes.pki.amd import FakeAmd
-from tests.fakes.pki.authority import pem
+from tests.fakes.pki.authority import new_key, pem
 from tests.fakes.pki.aws import MEASUREMENT, FakeNitro
 from tests.fakes.pki.intel import FakeIntel
 from tests.fakes.pki.nvidia import DRIVER, FakeNvidia
@@ -473,6 +473,22 @@ def test_a_processor_and_its_gpu_vouch_together() -> None:
     verified = both.verify(policy=policy)
     assert [(each.kind, each.counts) for each in verified.attested] == [("snp", True), ("nvidia", True)]
     assert len({(each.scope, each.nonce) for each in verified.attested}) == 1
+
+
+def test_a_processor_and_eight_gpus_vouch_together() -> None:
+    def one(number: int) -> Mint:
+        firmware = _nvidia().leaf(device=f"NVIDIA:GH100:{number:016X}", key=new_key())
+        return lambda data: _nvidia().mint(report_data=data, firmware=firmware)
+
+    mints = [("nvidia", one(number)) for number in range(8)]
+    whole = attest(run(), [("tdx", tdx), *mints], references=[TDX, GPU])
+    verified = whole.verify(policy=AllOf((AttestedBy(kind="tdx"), AttestedBy(kind="nvidia"))))
+    assert [each.counts for each in verified.attested] == [True] * 9
+
+
+def test_more_attestations_than_anybody_has_are_refused() -> None:
+    mints = [("software", software)] * 17
+    refused(attest(run(), mints, references=[ANY_SOFTWARE]), MalformedError, "17 attestations, at most 16")
 
 
 def test_a_gpu_alone_counts_for_nothing() -> None:

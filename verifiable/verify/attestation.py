@@ -29,6 +29,7 @@ from verifiable.tee.roots import Roots, shipped
 from verifiable.trust import TrustRoot
 from verifiable.verify.verified import Attested, Settled
 
+MAX_ATTESTATIONS = 16
 #: Of collateral, in bytes, each piece as often as an attestation names it: it is read anew for each.
 MAX_COLLATERAL_SIZE = 1 << 21
 
@@ -147,7 +148,9 @@ def _one_binding(documents: Sequence[Attestation], receipt: Receipt) -> None:
 
 
 def _bounded(documents: Sequence[Attestation], receipt: Receipt, blobs: Mapping[Digest, bytes]) -> None:
-    """The collateral is called what it is, and there is no more of it than can be read in no time."""
+    """The collateral is called what it is, and there is no more of all this than can be read in no time."""
+    if len(documents) > MAX_ATTESTATIONS:
+        raise MalformedError(f"receipt: {len(documents)} attestations, at most {MAX_ATTESTATIONS} are allowed")
     for each in (evidence.descriptor for evidence in receipt.evidence if evidence.descriptor.kind == "collateral"):
         if each.media_type != COLLATERAL_TYPE:
             raise BindingError(f"collateral is called {each.media_type!r}, it is {COLLATERAL_TYPE!r}")
