@@ -55,6 +55,8 @@ def main() -> None:
         assert Path(where.strip()) == site / "verifiable", where
         version = run(environment / "bin" / "verifiable", "--version", cwd=folder, env=env)
         assert version.strip(), version
+        roots = run(python, "-c", "from verifiable.tee.roots import shipped; print(len(shipped().roots))", cwd=folder, env=env)
+        assert roots.strip() == "7", f"the vendors' roots: {roots}"
         print(run(environment / "bin" / "verifiable", "demo", cwd=folder, env=env))
         print(f"wheel check: {wheel.name} holds {len(names)} files, installs, imports and runs its demo")
 
