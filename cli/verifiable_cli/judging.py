@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ``attest`` commands read and print; the judging is all in ``verifiable.tee``."""
+"""What the ``attest`` commands read; the judging is all in ``verifiable.tee``, what they print in :mod:`.findings`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,18 @@ import click
 from verifiable import files
 from verifiable.digest import Digest
 from verifiable.encoding.record import format_time
-from verifiable.errors import MalformedError, PolicyError, StaleError, TrustError
-from verifiable_cli import options, output, verifying
+from verifiable.errors import BindingError, MalformedError, PolicyError, StaleError, TrustError
+from verifiable_cli import options
+from verifiable_cli.findings import Findings
 
 if TYPE_CHECKING:
-    from verifiable.checklist import Check
     from verifiable.tee.document import Attestation
     from verifiable.tee.evidence import Evidence, VerifiedEvidence
-    from verifiable.tee.reference import Appraisal, Reference
+    from verifiable.tee.reference import Reference
     from verifiable.tee.roots import Roots
 
 KINDS = ("tdx", "sgx", "nitro", "snp", "nvidia", "software")
 _MAX_ROOT = 1 << 18
-#: Characters of a fact about the hardware among the lines for people; JSON has all of them.
-_MAX_SHOWN = 132
 
 
 def kind_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,37 +60,15 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A file with evidence, parsed: a vendor's own, or an ``attestation`` of ours around it. ``carried``: what came along with
-    it, where the file is a receipt.
+    it, where the file is a receipt; ``key``, ``claim``: that receipt's, by their digests.
     """
 
     path: Path
     evidence: Evidence
     attestation: Attestation | None
     carried: tuple[bytes, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class Findings:
-    """What was found so far, for the output; an error leaves the rest empty. ``stated``: as of a time that a document states;
-    ``wanted``: reference values were given; ``stage``: which checklist is being worked through, ``failed``: the one that failed.
-    """
-
-    verified: VerifiedEvidence | None = None
-    bound: tuple[Check, ...] = ()
-    appraisal: Appraisal | None = None
-    stated: bool = False
-    wanted: bool = False
-    stage: str = "checks"
-    failed: dict[str, tuple[Check, ...]] = field(default_factory=dict)
-
-    def sections(self) -> dict[str, tuple[Check, ...]]:
-        """The checks done, by what they are about."""
-        done = {
-            "checks": self.verified.checks if self.verified else (),
-            "binding": self.bound,
-            "appraisal": self.appraisal.checks if self.appraisal else (),
-        }
-        return done | self.failed
+    key: Digest | None = None
+    claim: Digest | None = None
 
 
 def read(path: Path, kind: str | None) -> Opened:
@@ -101,40 +77,44 @@ def read(path: Path, kind: str | None) -> Opened:
     from verifiable.tee import document, registry
 
     data = files.read(path, what="evidence", max_size=receipt.MAX_SIZE)
-    carried: tuple[bytes, ...] = ()
     if settling.is_statement(data):
-        data, *rest = _carried(path, data, kind)
-        carried = tuple(rest)
+        return _from_receipt(path, data, kind)
     if len(data) > document.MAX_SIZE:
         raise MalformedError(f"evidence {path}: {len(data):,} bytes is more than the {document.MAX_SIZE:,} allowed")
     attestation = document.Attestation.parse(data) if document.is_attestation(data) else None
-    if attestation is not None:
-        if kind not in {None, attestation.kind}:
-            raise MalformedError(f"{path}: an attestation of kind {attestation.kind}, not {kind}")
-        evidence = registry.parse(attestation.kind, attestation.evidence)
-        return Opened(path=path, evidence=evidence, attestation=attestation, carried=carried)
-    return Opened(path=path, evidence=registry.parse(kind or registry.guess(data), data), attestation=None)
+    if attestation is None:
+        return Opened(path=path, evidence=registry.parse(kind or registry.guess(data), data), attestation=None)
+    if kind not in {None, attestation.kind}:
+        raise MalformedError(f"{path}: an attestation of kind {attestation.kind}, not {kind}")
+    return Opened(path=path, evidence=registry.parse(attestation.kind, attestation.evidence), attestation=attestation)
 
 
-def _carried(path: Path, data: bytes, kind: str | None) -> list[bytes]:
-    """The one attestation (of ``kind``) in a receipt, and then its collateral, as far as the receipt has it."""
+def _from_receipt(path: Path, data: bytes, kind: str | None) -> Opened:
+    """The one attestation (of ``kind``) in a receipt, with its collateral, as far as the receipt has it."""
+    from verifiable.keys.public import fingerprint
     from verifiable.receipt import Receipt
+    from verifiable.tee import registry
     from verifiable.tee.document import Attestation
 
-    pieces = [each for each in Receipt.parse(data).evidence if each.data is not None]
-    held = [
-        (each.data, Attestation.parse(each.data)) for each in pieces if each.descriptor.kind == "tee" and each.data is not None
-    ]
-    wanted = [(raw, attestation) for raw, attestation in held if kind in {None, attestation.kind}]
+    receipt = Receipt.parse(data)
+    carried = [(each.descriptor.kind, each.data) for each in receipt.evidence if each.data is not None]
+    held = [Attestation.parse(piece) for what, piece in carried if what == "tee"]
+    wanted = [attestation for attestation in held if kind in {None, attestation.kind}]
     if len(wanted) != 1:
-        found = ", ".join(attestation.kind for _, attestation in held) or "none"
+        found = ", ".join(attestation.kind for attestation in held) or "none"
         raise TrustError(
             f"receipt {path}: one piece of {kind or 'TEE'} evidence is wanted, it has {found}",
             hint="name one: --kind KIND" if wanted else "have one made: prove --attest KIND",
         )
-    ((raw, attestation),) = wanted
-    blobs = {each.descriptor.digest: each.data for each in pieces}
-    return [raw, *(blob for digest in attestation.collateral if (blob := blobs.get(digest)) is not None)]
+    (attestation,) = wanted
+    return Opened(
+        path=path,
+        evidence=registry.parse(attestation.kind, attestation.evidence),
+        attestation=attestation,
+        carried=tuple(piece for what, piece in carried if what == "collateral"),
+        key=fingerprint(receipt.claim.public_key),
+        claim=receipt.claim.attested_digest,
+    )
 
 
 def verify(
@@ -166,10 +146,13 @@ def judge(
     """Verify, compare with key and nonce, appraise; what holds is in ``found``, whatever is raised."""
     from verifiable.tee.judging import appraise_by_any, bind
 
+    if key is not None and opened.key not in {None, key}:
+        raise BindingError(f"the receipt is by the key {opened.key}, not by the one given")
     found.stated, found.wanted = opened.attestation is not None, references is not None
+    found.in_receipt = opened.claim is not None
     found.verified = verify(opened, at=at, **given)
     found.stage = "binding"
-    bound = bind(found.verified, key=key, nonce=nonce, attestation=opened.attestation)
+    bound = bind(found.verified, key=key or opened.key, nonce=nonce, attestation=opened.attestation, claim=opened.claim)
     found.bound, found.stage = bound.checks, "appraisal"
     if references is not None:
         made = at if opened.attestation is None else opened.attestation.verified_at
@@ -199,93 +182,12 @@ def read_key(path: Path | None) -> Digest | None:
     )
 
 
-def shown(evidence: Evidence) -> dict[str, Any]:
-    """All fields of parsed evidence, as JSON has them."""
-    fields: dict[str, Any] = output.plain(evidence)
-    return {"simulated": True, **fields} if evidence.kind == "software" else fields
-
-
-def verdict(found: Findings) -> str:
-    """In words, of evidence that held."""
-    assert found.verified is not None
-    held = "verified" if found.appraisal else "authentic, not appraised"
-    return f"simulated: {held}" if found.verified.simulated else held
-
-
-def render(found: Findings) -> list[str]:
-    """The checklists, and what was established."""
-    titles = {"checks": "evidence", "binding": "binding", "appraisal": "appraisal"}
-    lines: list[str] = []
-    for name, checks in found.sections().items():
-        if checks:
-            by = f" by {found.appraisal.reference.name!r}" if name == "appraisal" and found.appraisal else ""
-            lines += [output.one_line(f"{titles[name]}{by}"), *verifying.render_checks(checks)]
-    return [*lines, "", *_established(found, found.verified)] if found.verified else lines
-
-
-def _established(found: Findings, verified: VerifiedEvidence) -> list[str]:
-    rows = [("kind", verified.kind), ("anchor", verified.anchored), ("as of", format_time(verified.at))]
-    rows += [("made", format_time(verified.issued_on))] if verified.issued_on else []
-    rows += [(name, value) for name, value in verified.measurements.items() if value.strip("0")]
-    rows += [("tcb", ", ".join(f"{name} {version}" for name, version in verified.tcb.items()))] if verified.tcb else []
-    rows += [("tcb status", verified.tcb_status)] if verified.tcb_status else []
-    rows += [("advisories", ", ".join(verified.advisories))] if verified.advisories else []
-    rows += [("report data", verified.report_data.hex())] if verified.report_data else []
-    facts = verified.identity.items()
-    rows += [(name, value if len(value) <= _MAX_SHOWN else value[:_MAX_SHOWN] + "…") for name, value in facts]
-    return [*output.table(rows, indent=0), *(f"note: {note}" for note in _notes(found, verified))]
-
-
-def _notes(found: Findings, verified: VerifiedEvidence) -> list[str]:
-    notes = []
-    if verified.simulated:
-        notes.append("simulated: whoever made this wrote what they liked; no hardware stands behind it")
-    if verified.debug:
-        notes.append("in debug mode: the machine's owner could look inside and change things")
-    if found.stated and found.bound and found.bound[0].status == "skip":
-        notes.append("made for a key or a receipt that was not compared: `verifiable verify RECEIPT` does, or --public-key FILE")
-    if found.stated and found.appraisal is None:
-        notes.append("judged as of a time that its maker states: how old it may be is for reference values to say")
-    if found.appraisal is None and not found.failed and not found.wanted:
-        held = "it says something" if verified.simulated else "it is real evidence of something"
-        notes.append(f"not appraised: {held}, and nobody has said what it should be (--reference FILE)")
-    return notes
-
-
-def to_json(found: Findings, word: str) -> dict[str, Any]:
-    """The whole outcome."""
-    document: dict[str, Any] = {"verdict": word}
-    document |= {name: verifying.checks_json(checks) for name, checks in found.sections().items()}
-    document["reference"] = found.appraisal.reference.name if found.appraisal else None
-    if (verified := found.verified) is not None:
-        anchor = verified.anchor
-        document |= {
-            "kind": verified.kind,
-            "at": format_time(verified.at),
-            "anchor": None if anchor is None else {"name": anchor.name, "fingerprint": anchor.fingerprint.hex},
-            "measurements": dict(verified.measurements),
-            "tcb": dict(verified.tcb),
-            "tcbStatus": verified.tcb_status,
-            "advisories": list(verified.advisories),
-            "debug": verified.debug,
-            "simulated": verified.simulated,
-            "reportData": verified.report_data.hex(),
-            "issuedOn": format_time(verified.issued_on) if verified.issued_on else None,
-            "identity": dict(verified.identity),
-            "notes": _notes(found, verified),
-        }
-    return document
-
-
 def _trusted(kind: str, roots: Sequence[Path], rim_roots: Sequence[Path]) -> Roots:
     """The vendors' roots, but for those that the options put others in place of."""
-    from verifiable.tee.roots import Roots, shipped
+    from verifiable.tee.roots import shipped
 
     trusted = shipped()
     for target, paths in ((kind, roots), ("nvidia-rim", rim_roots)):
-        if not paths:
-            continue
-        trusted = Roots(roots=tuple(root for root in trusted.roots if target not in root.kinds))
-        for path in paths:
-            trusted += Roots.given(str(path), (target,), files.read(path, what="root", max_size=_MAX_ROOT))
+        given = [(str(path), files.read(path, what="root", max_size=_MAX_ROOT)) for path in paths]
+        trusted = trusted.replacing(target, given)
     return trusted

@@ -105,12 +105,32 @@ def test_the_evidence_in_a_receipt_is_shown_and_verified_by_itself(ours: Made, t
     assert told.out.startswith("UNVERIFIED software evidence")
     told = ours.run("attest", "verify", receipt, "--allow-simulated-tee")
     assert (told.code, told.out.splitlines()[-1]) == (0, "simulated: authentic, not appraised")
+    assert "and this claim" in told.out
+    assert "the receipt's own signature, proof and values were not looked at" in told.out
+    generate(tmp_path / "other.pem")
+    public = ours.run("keys", "show", tmp_path / "other.pem", "--json").json["publicKey"]
+    (tmp_path / "other.pub").write_text(public)
+    told = ours.run("attest", "verify", receipt, "--allow-simulated-tee", "--public-key", tmp_path / "other.pub")
+    assert told.code == 1
+    assert "not by the one given" in told.err
     told = ours.run("attest", "verify", receipt, "--kind", "tdx")
     assert told.code == 66
     assert "one piece of tdx evidence is wanted, it has software" in told.err
     told = ours.run("attest", "show", ours.receipt)
     assert told.code == 66
     assert "it has none" in told.err
+
+
+def test_evidence_in_a_receipt_of_another_claim_is_refused_by_itself_too(ours: Made, tmp_path: Path) -> None:
+    path, forged = tmp_path / "attested.json", tmp_path / "forged.json"
+    assert ours.run("prove", ours.circuit, ours.sample, "-o", path, "--evidence", "none", "--attest", "software").code == 0
+    receipt, signer = Receipt.parse(path.read_bytes()), generate(tmp_path / "forger.pem")
+    assert receipt.circuit is not None
+    claim = replace(receipt.claim, public_key=signer.public_key)
+    forged.write_bytes(make_receipt(claim, receipt.evidence, signer, receipt.circuit.open()).encode())
+    told = ours.run("attest", "verify", forged, "--allow-simulated-tee")
+    assert (told.code, told.out.splitlines()[-1]) == (1, "rejected")
+    assert "was not made for this key, nonce and claim" in told.err
 
 
 @pytest.mark.parametrize("kind", ["tdx", "snp", "nitro"])

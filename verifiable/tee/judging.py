@@ -21,20 +21,22 @@ _ANOTHER_CHALLENGE = "ask for evidence that is made for this nonce; an old one, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What verified evidence was found to be made for. ``scope``: ``key``, or None where no key was compared."""
+    """What verified evidence was found to be made for. ``scope``: ``key``, ``receipt``, or None where no key was compared."""
 
     scope: str | None
     checks: tuple[Check, ...]
 
 
 def bind(
-    verified: VerifiedEvidence, *, key: Digest | None = None, nonce: bytes | None = None, attestation: Attestation | None = None
-) -> Bound:
+    verified: VerifiedEvidence, *, key: Digest | None = None, nonce: bytes | None = None, attestation: Attestation | None = None,
+    claim: Digest | None = None,
+) -> Bound:  # fmt: skip
     """That verified evidence was made for ``key`` (a receipt key's fingerprint) and answers ``nonce``, as far as given.
 
-    ``attestation``: the document that the evidence came in. With a key, the nonce is the one bound together with it
-    (:mod:`.binding`); without, the vendor's own: the nonce of a Nitro document, else the report data, as which the nonce stands
-    with zeros behind it. Raises BindingError, TrustError (a nonce that only a key could establish).
+    ``attestation``: the document that the evidence came in; ``claim``: the digest of the receipt's that it was in. With a key,
+    the nonce is the one bound together with it (:mod:`.binding`); without, the vendor's own: the nonce of a Nitro document, else
+    the report data, as which the nonce stands with zeros behind it. Raises BindingError, TrustError (a nonce that only a key
+    could establish).
 
     1. key
     2. nonce
@@ -44,14 +46,15 @@ def bind(
         if key is None:
             step.skip("compared with no key")
         else:
-            if attestation is not None and attestation.scope != "key":
+            about = claim if attestation is not None and attestation.scope == "receipt" else None
+            if attestation is not None and attestation.scope == "receipt" and claim is None:
                 raise BindingError(
                     "the attestation is bound to a receipt, and none is at hand",
                     hint="verify the receipt that carries it: `verifiable verify RECEIPT`",
                 )
             used = attestation.nonce if attestation is not None else nonce or b""
-            binding.check_binding(verified.kind, verified.report_data, binding.report_data(key=key, nonce=used))
-            step.note(f"made for the key {key}")
+            binding.check_binding(verified.kind, verified.report_data, binding.report_data(key=key, nonce=used, claim=about))
+            step.note(f"made for the key {key}" + (" and this claim" if about is not None else ""))
     with steps.step(2) as step:
         if nonce is None:
             step.skip("no nonce was asked for")
@@ -68,7 +71,8 @@ def bind(
         else:
             _check_own_nonce(verified, nonce)
             step.note("the one given")
-    return Bound(scope=None if key is None else "key", checks=steps.checks)
+    scope = "key" if attestation is None else attestation.scope
+    return Bound(scope=None if key is None else scope, checks=steps.checks)
 
 
 def appraise_by_any(

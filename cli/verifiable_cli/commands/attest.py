@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from verifiable_cli import judging, options, output
+from verifiable_cli import findings, judging, options, output
 from verifiable_cli.commands import attest_reference, attest_verify
 
 
@@ -33,7 +33,7 @@ def show(evidence: Path, kind: str | None, as_json: bool) -> None:
       verifiable attest show document.cose --kind nitro --json
     """
     opened = judging.read(evidence, kind)
-    parts = {"evidence": judging.shown(opened.evidence)}
+    parts = {"evidence": findings.shown(opened.evidence)}
     if opened.attestation is not None:
         parts = {"attestation": {**output.plain(opened.attestation), "evidence": "below"}, **parts}
     if as_json:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from verifiable.errors import Error, StaleError
-from verifiable_cli import judging, options, output
+from verifiable_cli import findings, judging, options, output
 from verifiable_cli.commands.verify import moment
 
 
@@ -49,7 +49,7 @@ def command(
     """
     from verifiable_cli import verifying
 
-    judged_at, found = moment(at), judging.Findings()
+    judged_at, found = moment(at), findings.Findings()
     try:
         judging.judge(
             found,
@@ -67,15 +67,15 @@ def command(
         found.failed = {found.stage: checks} if (checks := getattr(error, "checks", ())) else {}
         word = verifying.verdict(error)
         if as_json:
-            output.result_json(judging.to_json(found, word) | {"error": verifying.rejected_json(error)["error"]})
+            output.result_json(findings.to_json(found, word) | {"error": verifying.rejected_json(error)["error"]})
         else:
-            for line in (*judging.render(found), word):
+            for line in (*findings.render(found), word):
                 output.result(line)
         output.fail(error)
         ctx.exit(error.exit_code)
-    word = judging.verdict(found)
+    word = findings.verdict(found)
     if as_json:
-        output.result_json(judging.to_json(found, word))
+        output.result_json(findings.to_json(found, word))
         return
-    for line in (*judging.render(found), word):
+    for line in (*findings.render(found), word):
         output.result(line)

@@ -141,7 +141,7 @@ def _attestation(data: bytes) -> Any:
 
 def _software(data: bytes) -> Any:
     from verifiable.tee.software import parse
-    from verifiable_cli.judging import shown
+    from verifiable_cli.findings import shown
 
     return shown(parse(data))
 

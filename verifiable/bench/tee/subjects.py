@@ -60,12 +60,10 @@ class Case:
     def _trusted(self, kind: str) -> Roots | None:
         if not self.roots and not self.rim_roots:
             return None
-        chosen = {kind: self.roots, _RIM: self.rim_roots}
-        replaced = {target for target, paths in chosen.items() if paths}
-        found = Roots(roots=tuple(root for root in shipped().roots if replaced.isdisjoint(root.kinds)))
-        for target, paths in chosen.items():
-            for path in paths:
-                found += Roots.given(str(path), (target,), files.read(path, what="root", max_size=_MAX_ROOT))
+        found = shipped()
+        for target, paths in ((kind, self.roots), (_RIM, self.rim_roots)):
+            given = [(str(path), files.read(path, what="root", max_size=_MAX_ROOT)) for path in paths]
+            found = found.replacing(target, given)
         return found
 
 

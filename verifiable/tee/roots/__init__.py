@@ -59,6 +59,15 @@ class Roots:
         chosen = tuple(kinds)
         return cls(roots=tuple(Root(name=name, kinds=chosen, certificate=c) for c in parse_pem_chain(pem, what=f"root {name!r}")))
 
+    def replacing(self, kind: str, given: Iterable[tuple[str, bytes]]) -> Roots:
+        """These, but for evidence of ``kind`` those in the PEM files ``given``, by name; unchanged where there are none.
+
+        Raises MalformedError.
+        """
+        others = Roots(roots=tuple(root for root in self.roots if kind not in root.kinds))
+        found = [Roots.given(name, (kind,), pem) for name, pem in given]
+        return sum(found, others) if found else self
+
     def __add__(self, other: Roots) -> Roots:
         return Roots(roots=(*self.roots, *other.roots))
 
