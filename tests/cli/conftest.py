@@ -43,10 +43,11 @@ def _run(environment: dict[str, str], *arguments: object) -> Result:
 
 
 @contextlib.contextmanager
-def serving(state: Path) -> Iterator[str]:
-    """A cosigner in a process of its own, until it is told to stop; its URL."""
+def serving(state: Path, *options: object) -> Iterator[str]:
+    """A cosigner in a process of its own, until it is told to stop; its URL. One with options tells what it misses."""
+    told = [str(option) for option in options]
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "verifiable_cli.main", "log", "cosign", "serve", str(state), "--port", "0"],
+        [sys.executable, "-W", "error", "-m", "verifiable_cli.main", "log", "cosign", "serve", str(state), "--port", "0", *told],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
     )  # fmt: skip
     assert process.stdout is not None
@@ -55,7 +56,10 @@ def serving(state: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=30)
-        assert (process.returncode, errors) == (0, "stopped\n")
+        *before, last = errors.splitlines()
+        assert (process.returncode, last) == (0, "stopped")
+        assert bool(before) == bool(told)
+        assert not before or "no statement in" in before[0]
 
 
 @pytest.fixture

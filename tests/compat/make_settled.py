@@ -153,7 +153,7 @@ def cosigners(
     def source(_origin: str, start: int, end: int) -> list[bytes]:
         return ledger.entries[start:end]
 
-    def judge(index: int, entry: bytes) -> None:
+    def judge(_origin: str, index: int, entry: bytes) -> None:
         """The entry is of a statement whose signature holds; a receipt holds whole, also one by a thief: it is true so far."""
         name, statement = [*ledger.statements.items()][index]
         if settling.leaf_of(statement, ledger.signers[name]) != entry:

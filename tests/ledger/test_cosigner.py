@@ -322,7 +322,8 @@ def _verifying(tmp_path: Path, clock: Clock, entries: list[bytes], judged: list[
         assert origin == ORIGIN
         return entries[start:end]
 
-    def judge(index: int, entry: bytes) -> None:
+    def judge(origin: str, index: int, entry: bytes) -> None:
+        assert origin == ORIGIN
         if entry == b"false":
             raise ProofError(f"entry {index} does not hold")
         if judged is not None:

@@ -20,6 +20,7 @@ from tests.ledger.parties import NOW, ORIGIN, MemoryLog, cosigner, log_signers
 from verifiable.errors import (
     ConflictError,
     ConsistencyError,
+    Error,
     FatalStateError,
     NetworkError,
     PolicyError,
@@ -152,12 +153,16 @@ def test_a_client_that_says_nothing_loses_its_place(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
 
 
-def test_its_own_damage_is_not_told_to_the_world(server: CosignerServer, tmp_path: Path) -> None:
-    assert _post(server, LOG, 0, 8)[0] == 200
-    (path,) = (tmp_path / "state" / "logs").iterdir()
-    path.write_bytes(b"")
-    assert _post(server, LOG, 8, 9) == (500, "text/plain; charset=utf-8", b"out of order\n")
-    assert _ask(server, "GET", checkpoint_path(ORIGIN))[0] == 500
+def test_its_own_damage_is_told_to_its_operator_and_not_to_the_world(tmp_path: Path) -> None:
+    told: list[Error] = []
+    with _serving(tmp_path / "state", 1, tell=told.append) as server:
+        assert _post(server, LOG, 0, 8)[0] == 200
+        (path,) = (tmp_path / "state" / "logs").iterdir()
+        path.write_bytes(b"")
+        assert _post(server, LOG, 8, 9) == (500, "text/plain; charset=utf-8", b"out of order\n")
+        assert _ask(server, "GET", checkpoint_path(ORIGIN))[0] == 500
+        assert _ask(server, "POST", ADD_CHECKPOINT, b"no request")[0] == 400
+    assert ["is damaged" in str(error) for error in told] == [True, True]
 
 
 def test_an_address_that_cannot_be_had(server: CosignerServer) -> None:

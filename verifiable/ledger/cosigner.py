@@ -43,8 +43,9 @@ from verifiable.merkle.verify import verify_consistency
 
 #: ``source(origin, start, end)``: the log's entries from ``start`` up to, not including, ``end``. Raises Error.
 EntrySource = Callable[[str, int, int], Iterable[bytes]]
-#: ``judge(index, entry)`` returns when the entry holds, or raises VerificationError, MalformedError, TrustError.
-EntryJudge = Callable[[int, bytes], None]
+#: ``judge(origin, index, entry)`` returns when the entry holds, or raises VerificationError, MalformedError, TrustError,
+#: NetworkError where it cannot be judged yet.
+EntryJudge = Callable[[str, int, bytes], None]
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -221,7 +222,7 @@ class VerifyingCosigner(Cosigner):
         for entry in self._source(new.origin, state.size, new.size):
             if edge.size == new.size:
                 raise ConsistencyError(f"log {new.origin!r}: more entries than its checkpoint of size {new.size} counts")
-            self._judge(edge.size, entry)
+            self._judge(new.origin, edge.size, entry)
             edge = edge.append(leaf_hash(entry))
         if (edge.size, edge.root) != (new.size, new.root):
             raise ConsistencyError(

@@ -71,22 +71,23 @@ def marker(signers: tuple[CosignatureSigner, ...], *, verifying: bool) -> bytes:
     """What a state folder says of itself. Raises BindingError when the names do not fit the kind."""
     if not signers or len({signer.name for signer in signers}) != 1:
         raise BindingError("cosigner: its keys must share one name")
-    _require_kind(signers[0].name, verifying=verifying)
+    require_kind(signers[0].name, verifying=verifying)
     keys = "".join(f"{signer.key.encode()}\n" for signer in signers)
     return f"{_MARKER}\n{'verifying' if verifying else 'plain'}\n{keys}".encode()
 
 
-def require_plain(name: str) -> None:
-    """Raise BindingError when ``name`` is a verifying cosigner's."""
-    _require_kind(name, verifying=False)
-
-
-def _require_kind(name: str, *, verifying: bool) -> None:
-    if name.endswith(VERIFYING_SUFFIX) != verifying:
+def require_kind(name: str, *, verifying: bool) -> None:
+    """Raise BindingError when ``name`` is one of the other kind."""
+    if is_verifying(name) != verifying:
         raise BindingError(
             f"cosigner: {name!r} is the name of a {'plain' if verifying else 'verifying'} cosigner",
             hint=f"the name of a cosigner that re-verifies every entry, and no other, ends in {VERIFYING_SUFFIX!r}",
         )
+
+
+def is_verifying(name: str) -> bool:
+    """Whether it is the name of a cosigner that re-verifies every entry."""
+    return name.endswith(VERIFYING_SUFFIX)
 
 
 def read(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,14 +40,18 @@ _STATUS: tuple[tuple[type[Error], int], ...] = (
 class CosignerServer(ThreadingHTTPServer):
     """``serve_forever`` until ``shutdown``. Raises NetworkError when the address cannot be had.
 
-    ``connections``: how many are served at once, the rest are turned away with 503; ``seconds``: how long one may take.
+    ``connections``: how many are served at once, the rest are turned away with 503; ``seconds``: how long one may take;
+    ``tell``: called with what went wrong here, which the world is not told.
     """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, cosigner: Cosigner, host: str, port: int, *, connections: int = 32, seconds: float = 60.0) -> None:
-        self.cosigner, self.seconds = cosigner, seconds
+    def __init__(
+        self, cosigner: Cosigner, host: str, port: int, *, connections: int = 32, seconds: float = 60.0,
+        tell: Callable[[Error], None] = lambda _error: None,
+    ) -> None:  # fmt: skip
+        self.cosigner, self.seconds, self.tell = cosigner, seconds, tell
         self._places = threading.BoundedSemaphore(connections)
         try:
             super().__init__((host, port), _Handler)
@@ -117,6 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
         except Error as error:
             status = next((code for kind, code in _STATUS if isinstance(error, kind)), 422)
             # What went wrong with our own state is for the operator, not for the world.
+            if status >= 500:
+                self.server.tell(error)
             return self._answer(status, "out of order\n" if status >= 500 else f"{error.message}\n", keep=True)
         return self._answer(200, "".join(f"{line}\n" for line in lines), keep=True)
 
@@ -124,7 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = self.path.split("/")
         try:
             found = self.server.cosigner.published(parts[1]) if len(parts) == 3 and parts[2] == "checkpoint" else None
-        except Error:
+        except Error as error:
+            self.server.tell(error)
             return self._answer(500, "out of order\n")
         return self._answer(200, found.decode(), keep=True) if found else self._answer(404, "nothing here\n", keep=True)
 

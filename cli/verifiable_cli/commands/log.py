@@ -157,7 +157,7 @@ def prove(log: str, index: int, out: Path, vkeys: tuple[str, ...], private: Path
     from verifiable.ledger.client import LogClient
 
     files.require_writable(out, what="proof")
-    client = LogClient(_source(log), _keys(log, vkeys, private))
+    client = LogClient(source_of(log), _keys(log, vkeys, private))
     seen = client.checkpoint()
     files.write(out, _tlog_proof(index, client.inclusion(index, seen), seen.note), what="proof")
     if as_json:
@@ -215,7 +215,7 @@ def fsck(log: str, vkeys: tuple[str, ...], private: Path | None, as_json: bool) 
     directory = None if _is_url(log) else LogDirectory.at(Path(log), private)
     head = directory.head() if directory and directory.private.is_dir() else None
     with output.progress() as progress:
-        report = check(_source(log), lambda note: SignedCheckpoint.open(note, *keys), head=head, progress=progress)
+        report = check(source_of(log), lambda note: SignedCheckpoint.open(note, *keys), head=head, progress=progress)
     size = report.checkpoint.size if report.checkpoint else None
     if as_json:
         damage = [{"path": each.path, "reason": each.reason} for each in report.damage]
@@ -274,7 +274,7 @@ def watch(
     from verifiable.ledger.client import LogClient, SplitViewError
     from verifiable.ledger.watch import Watch
 
-    following = Watch(LogClient(_source(log), _keys(log, vkeys, private)), state, patience=patience)
+    following = Watch(LogClient(source_of(log), _keys(log, vkeys, private)), state, patience=patience)
     count, last = 0, None
     while True:
         failure: Error | None = None
@@ -340,7 +340,8 @@ def _is_url(log: str) -> bool:
     return log.startswith(("http://", "https://"))
 
 
-def _source(log: str) -> Source:
+def source_of(log: str) -> Source:
+    """The published log at a URL or in a folder."""
     from verifiable.ledger.http import HttpSource
     from verifiable.ledger.storage import DirectoryStorage
 
