@@ -25,10 +25,12 @@ from verifiable.errors import (
     Error,
     FatalStateError,
     MalformedError,
+    NetworkError,
     ProofError,
     SignatureError,
     TrustError,
 )  # fmt: skip
+from verifiable.ledger import tiles
 from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.cosigner import Cosigner, VerifyingCosigner
 from verifiable.ledger.cosigner_state import LogState
@@ -370,6 +372,13 @@ def test_entries_that_are_not_the_trees_are_not_cosigned(tmp_path: Path, clock: 
         witness.add_checkpoint(_request(LOG, 0, 5))
         with pytest.raises(ConsistencyError):
             witness.add_checkpoint(_request(LOG, 5, 10))
+
+
+def test_entries_that_cannot_be_read_are_not_the_requests_fault(tmp_path: Path, clock: Clock) -> None:
+    with _verifying(tmp_path, clock, LOG.entries) as witness:
+        witness._source = lambda origin, start, end: tiles.parse_bundle(b"\xff", end - start, what="log: tile/entries/000.p/5")
+        with pytest.raises(NetworkError, match="cannot be read: log: tile/entries"):
+            witness.add_checkpoint(_request(LOG, 0, 5))
 
 
 def test_a_source_that_never_ends(tmp_path: Path, clock: Clock) -> None:

@@ -24,11 +24,13 @@ from verifiable.errors import (
     FatalStateError,
     NetworkError,
     PolicyError,
+    ProofError,
     SignatureError,
     StaleError,
+    TrustError,
 )
 from verifiable.ledger.checkpoint import SignedCheckpoint
-from verifiable.ledger.cosigner import Cosigner
+from verifiable.ledger.cosigner import Cosigner, VerifyingCosigner
 from verifiable.ledger.note import NoteKey
 from verifiable.ledger.policy import Group, Policy, PolicyLog, PolicyWitness
 from verifiable.ledger.service import CosignerServer
@@ -163,6 +165,37 @@ def test_its_own_damage_is_told_to_its_operator_and_not_to_the_world(tmp_path: P
         assert _ask(server, "GET", checkpoint_path(ORIGIN))[0] == 500
         assert _ask(server, "POST", ADD_CHECKPOINT, b"no request")[0] == 400
     assert ["is damaged" in str(error) for error in told] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "answer"),
+    [
+        (ProofError("entry 0: false"), 403, b"entry 0: false\n"),
+        (PolicyError("entry 0: not enough"), 403, b"entry 0: not enough\n"),
+        (TrustError("entry 0: by nobody"), 403, b"entry 0: by nobody\n"),
+        (NetworkError("no statement in /home/full"), 503, b"an entry cannot be read or judged yet\n"),
+        (FatalStateError("no folder /home/full"), 500, b"out of order\n"),
+    ],
+)
+def test_an_entry_that_is_not_cosigned_does_not_pass_for_a_fork(
+    tmp_path: Path, refusal: Error, status: int, answer: bytes
+) -> None:
+    """422 tells the log that another history of it exists, and to stop: only a proof that fails may say that."""
+    signers, told = (cosigner(3, "w.example/verifying"),), list[Error]()
+
+    def judge(_origin: str, _index: int, _entry: bytes) -> None:
+        raise refusal
+
+    VerifyingCosigner.create(tmp_path / "state", signers)
+    source = lambda _origin, start, end: LOG.entries[start:end]  # noqa: E731
+    with contextlib.closing(VerifyingCosigner(tmp_path / "state", signers, lambda: NOW, source, judge)) as state:
+        state.register(*KEYS)
+        with CosignerServer(state, "127.0.0.1", 0, tell=told.append) as server, _running(server):
+            assert _post(server, LOG, 0, 8) == (status, "text/plain; charset=utf-8", answer)
+            with pytest.raises(NetworkError, match=f"HTTP {status}: {answer.decode().strip()}"):
+                cosign(LOG.checkpoint(8), signers[0].key, server.url, LOG.consistency)
+        assert state.state(ORIGIN).size == 0
+    assert told == ([refusal] * 2 if status >= 500 else [])
 
 
 def test_an_address_that_cannot_be_had(server: CosignerServer) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from verifiable.errors import (
     Error,
     FatalStateError,
     MalformedError,
+    NetworkError,
     SignatureError,
     TrustError,
     UnsupportedError,
@@ -43,8 +44,8 @@ from verifiable.merkle.verify import verify_consistency
 
 #: ``source(origin, start, end)``: the log's entries from ``start`` up to, not including, ``end``. Raises Error.
 EntrySource = Callable[[str, int, int], Iterable[bytes]]
-#: ``judge(origin, index, entry)`` returns when the entry holds, or raises VerificationError, MalformedError, TrustError,
-#: NetworkError where it cannot be judged yet.
+#: ``judge(origin, index, entry)`` returns when the entry holds, or raises VerificationError, TrustError, UnsupportedError,
+#: NetworkError where it cannot be judged yet, FatalStateError.
 EntryJudge = Callable[[str, int, bytes], None]
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -219,7 +220,7 @@ class VerifyingCosigner(Cosigner):
         edge = CompactRange(size=state.size, hashes=state.edge)
         if edge.root != state.root:
             raise FatalStateError(f"cosigner: the state of {new.origin!r} contradicts itself")
-        for entry in self._source(new.origin, state.size, new.size):
+        for entry in self._entries(new.origin, state.size, new.size):
             if edge.size == new.size:
                 raise ConsistencyError(f"log {new.origin!r}: more entries than its checkpoint of size {new.size} counts")
             self._judge(new.origin, edge.size, entry)
@@ -229,6 +230,12 @@ class VerifyingCosigner(Cosigner):
                 f"log {new.origin!r}: its entries up to {edge.size} do not make up the tree of size {new.size}"
             )
         return edge.hashes
+
+    def _entries(self, origin: str, start: int, end: int) -> Iterator[bytes]:
+        try:
+            yield from self._source(origin, start, end)
+        except MalformedError as error:  # whoever serves the log's files damaged them; the request is as it should be
+            raise NetworkError(f"log {origin!r}: its entries cannot be read: {error.message}", hint=error.hint) from error
 
 
 def _log_signatures(state: LogState, signed: SignedCheckpoint) -> tuple[NoteSignature, ...]:

@@ -21,9 +21,6 @@ from verifiable.errors import (
     FatalStateError,
     MalformedError,
     NetworkError,
-    SignatureError,
-    TrustError,
-    UnsupportedError,
 )  # fmt: skip
 from verifiable.ledger.cosigner import Cosigner
 from verifiable.ledger.witnessing import ADD_CHECKPOINT, MAX_REQUEST, SIZE_TYPE, AddCheckpoint
@@ -32,9 +29,12 @@ _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 
 _TEXT = "text/plain; charset=utf-8"
 #: Errors of :meth:`Cosigner.add_checkpoint` by the status that the specification gives them, most specific first.
 _STATUS: tuple[tuple[type[Error], int], ...] = (
-    (ConsistencyError, 422), (SignatureError, 403), (TrustError, 403), (UnsupportedError, 403), (MalformedError, 400),
-    (FatalStateError, 500), (NetworkError, 503),
+    (ConsistencyError, 422), (MalformedError, 400), (FatalStateError, 500), (NetworkError, 503),
 )  # fmt: skip
+#: Every other: the checkpoint is not signed by the log, or an entry does not hold. Not 422, which says that the log has forked.
+_REFUSED = 403
+#: What went wrong here is for the operator, not for the world.
+_OURS = {500: "out of order\n", 503: "an entry cannot be read or judged yet\n"}
 
 
 class CosignerServer(ThreadingHTTPServer):
@@ -120,11 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
             except ConflictError:
                 return self._answer(409, f"{cosigner.state(origin).size}\n", SIZE_TYPE, keep=True)
         except Error as error:
-            status = next((code for kind, code in _STATUS if isinstance(error, kind)), 422)
-            # What went wrong with our own state is for the operator, not for the world.
-            if status >= 500:
+            status = next((code for kind, code in _STATUS if isinstance(error, kind)), _REFUSED)
+            if status in _OURS:
                 self.server.tell(error)
-            return self._answer(status, "out of order\n" if status >= 500 else f"{error.message}\n", keep=True)
+            return self._answer(status, _OURS.get(status, f"{error.message}\n"), keep=True)
         return self._answer(200, "".join(f"{line}\n" for line in lines), keep=True)
 
     def do_GET(self) -> None:
@@ -133,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = self.server.cosigner.published(parts[1]) if len(parts) == 3 and parts[2] == "checkpoint" else None
         except Error as error:
             self.server.tell(error)
-            return self._answer(500, "out of order\n")
+            return self._answer(500, _OURS[500])
         return self._answer(200, found.decode(), keep=True) if found else self._answer(404, "nothing here\n", keep=True)
 
     def _answer(self, status: int, text: str, kind: str = _TEXT, *, keep: bool = False) -> None:
