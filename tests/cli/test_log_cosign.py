@@ -81,7 +81,7 @@ def test_a_quorum_of_a_plain_cosigner_and_one_that_verifies_every_entry(made: Ma
         policy.write_text(f"log {log_keys[0]}\n{witnesses}group both all plain full\nquorum both\n")
         early = run("log", "cosign", "ask", log, "--policy", policy)
         assert early.code == 1
-        assert "HTTP 503" in early.err
+        assert "HTTP 503: an entry cannot be read or judged yet" in early.err
         (inbox / "receipt.json").write_bytes(made.receipt.read_bytes())
         asked = run("log", "cosign", "ask", log, "--policy", policy)
         assert (asked.code, asked.out) == (0, "log.example/one: size 1 cosigned by plain, full, both\n"), asked.err
@@ -91,7 +91,7 @@ def test_a_quorum_of_a_plain_cosigner_and_one_that_verifies_every_entry(made: Ma
         assert run("log", "append", log, tmp_path / "entry").code == 0
         refused = run("log", "cosign", "ask", log, "--policy", policy)
         assert refused.code == 1
-        assert "HTTP 400: log entry: not JSON" in refused.err
+        assert "HTTP 403: entry 1: log entry: not JSON" in refused.err
     believed = f"{witnesses}group both all plain full\nquorum both\n"
     trust.write_text(f'{trust.read_text()}[[logs]]\nname = "it"\nvkey = "{log_keys[0]}"\npolicy = """\n{believed}"""\n')
     told = run("verify", settled, "--trust", trust, "--allow-dev-srs")

@@ -231,7 +231,7 @@ def _examiners(
     policy = None if policy_file is None else parse_policy(files.read(policy_file, what="policy", max_size=toml.MAX_SIZE))
     trust = TrustRoot.parse(files.read(trust_file, what="trust root", max_size=toml.MAX_SIZE))
     judge = EntryVerifier(
-        statements=Statements(statements),
+        statements=Statements(statements, lambda reason: output.say(output.one_line(reason))),
         verifier=Verifier(trust),
         trust=trust,
         now=_now,
