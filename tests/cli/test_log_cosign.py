@@ -106,7 +106,8 @@ def test_options_of_the_other_kind_of_cosigner_are_refused(run: Run, tmp_path: P
     assert run("log", "cosign", "init", tmp_path / "f", "--name", "f.example/verifying", "--verifying").code == 0
     plain = run("log", "cosign", "serve", tmp_path / "w", "--statements", tmp_path, "--trust", trust)
     assert (plain.code, "is a plain cosigner" in plain.err) == (2, True)
-    for given in ((), ("--statements", tmp_path), ("--trust", trust), ("--statements", tmp_path, "--trust", trust, "--log", "x")):
+    both = ("--statements", tmp_path, "--trust", trust)
+    for given in ((), both[:2], both[2:], (*both, "--log", "x"), ("--statements", tmp_path / "nowhere", *both[2:])):
         full = run("log", "cosign", "serve", tmp_path / "f", *given)
         assert full.code == 2, full.err
     wrong = run("log", "cosign", "init", tmp_path / "x", "--name", "x.example", "--verifying")

@@ -144,7 +144,7 @@ def trust(state: Path, vkeys: tuple[str, ...], key: Path | None) -> None:
 @key_option
 @click.option(
     "--statements",
-    type=options.PATH,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="For one that verifies: the folder with the receipts and bundles that the log's entries are of; files may be added.",
 )
 @click.option(
