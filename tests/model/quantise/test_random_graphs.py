@@ -27,7 +27,9 @@ def layered(kinds: list[str], head: str, seed: int) -> bytes:
     shape = [int(net.rng.integers(1, 4)), 4, 8, 8]
     first, x = list(shape), net.conv("x", 4, 4)
     for kind in kinds:
-        if kind in UNARY:
+        if kind == "Sin":  # within a turn or so: beyond, the last digit of any argument, a float's too, decides the result
+            x = net.op(kind, net.op("Mul", x, net.constant(np.float32(0.1))))
+        elif kind in UNARY:
             x = net.op(kind, x)
         elif kind in {"Conv", "Depthwise", "Grouped"}:
             x = net.conv(x, 4, 4, groups={"Depthwise": 4, "Grouped": 2}.get(kind, 1))
