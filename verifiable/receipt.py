@@ -175,6 +175,17 @@ class Receipt:
         )  # fmt: skip
 
 
+def read_statement(data: bytes) -> Receipt | Bundle:
+    """A receipt, or the bundle of another statement; nothing is verified. Raises MalformedError, BindingError."""
+    # Both are canonical, so the first key tells them apart.
+    return Bundle.parse(data) if data.startswith(b'{"dsseEnvelope":') else Receipt.parse(data)
+
+
+def bundle_of(statement: Receipt | Bundle) -> Bundle:
+    """The envelope of either."""
+    return statement.bundle if isinstance(statement, Receipt) else statement
+
+
 def make_receipt(claim: Claim, evidence: Sequence[Evidence], signer: Signer, circuit: VerifierCircuit | None) -> Receipt:
     """Sign ``claim`` and put it together with ``evidence`` and, unless None, the verifier's part of ``circuit``.
 

@@ -21,27 +21,15 @@ from verifiable.ledger.statements import KeyEvent
 from verifiable.ledger.tlogproof import TlogProof
 from verifiable.merkle.hashing import leaf_hash
 from verifiable.merkle.verify import verify_inclusion
-from verifiable.receipt import Receipt
+from verifiable.receipt import Receipt, bundle_of
 
-# Both are canonical, so the first key tells them apart.
-_BUNDLE, _RECEIPT = b'{"dsseEnvelope":', b'{"bundle":'
 #: Likewise after somebody's pretty-printer, or with a byte order mark: no statement any more, but meant as one.
 _MEANT = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:dsseEnvelope|bundle)"\s*:')
 
 
 def is_statement(data: bytes) -> bool:
-    """Whether ``data`` begins like something that :func:`read` reads, or would if its spelling were canonical."""
+    """Whether ``data`` begins like a receipt or the bundle of another statement, or would if its spelling were canonical."""
     return _MEANT.match(data) is not None
-
-
-def read(data: bytes) -> Receipt | Bundle:
-    """A receipt, or the bundle of another statement; nothing is verified. Raises MalformedError, BindingError."""
-    return Bundle.parse(data) if data.startswith(_BUNDLE) else Receipt.parse(data)
-
-
-def bundle_of(statement: Receipt | Bundle) -> Bundle:
-    """The envelope of either."""
-    return statement.bundle if isinstance(statement, Receipt) else statement
 
 
 def leaf_of(statement: Receipt | Bundle, public_key: bytes | None = None) -> bytes:
@@ -72,16 +60,7 @@ def require_effect(statement: Receipt | Bundle, origin: str, size: int) -> None:
         event = KeyEvent.parse(bundle_of(statement).payload)
     except Error:
         return  # another statement, which counts wherever it is
-    if event.log != origin:
-        raise BindingError(
-            f"key event about {event.name!r}: it is about the log {event.log!r}, and counts for nothing in {origin!r}",
-            hint="sign one for this log: `verifiable log key-event --origin`",
-        )
-    if event.position is not None and event.position > size:
-        raise BindingError(
-            f"key event about {event.name!r}: revokes from {event.position} on, and would itself be entry {size}",
-            hint="a revocation reaches back, at most to its own place: --position",
-        )
+    event.require_effect(origin, size)
 
 
 def index_of(statement: Receipt | Bundle, key: NoteKey) -> int:

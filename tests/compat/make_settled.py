@@ -35,7 +35,7 @@ from verifiable.ledger.tiles import CHECKPOINT, MAX_CHECKPOINT
 from verifiable.ledger.tree import TileReader
 from verifiable.ledger.witnessing import AddCheckpoint
 from verifiable.merkle.proofs import consistency_proof
-from verifiable.receipt import Receipt
+from verifiable.receipt import Receipt, bundle_of
 from verifiable.verify import verdicts
 from verifiable.verify.verifier import Verifier
 
@@ -198,7 +198,7 @@ def _exported(directory: LogDirectory, ledger: Ledger, keys: tuple[NoteKey, ...]
             assert isinstance(signer, NoteSigner)
             found["receipt.tlog-proof"] = settling.tlog_proof(place)
             found["receipt.cose"] = settling.cose_receipt(place, signer)
-            found["receipt.sigstore.json"] = settling.bundle_of(settling.settled(statement, place)).encode()
+            found["receipt.sigstore.json"] = bundle_of(settling.settled(statement, place)).encode()
     return found
 
 

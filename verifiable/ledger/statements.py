@@ -55,6 +55,20 @@ class KeyEvent:
             raise MalformedError(f"key event: {self.position} is no position in a log")
         check_public_key(self.public_key, what="key event: public key")
 
+    def require_effect(self, origin: str, index: int) -> None:
+        """Return when it would count as entry ``index`` of the log ``origin``. Raises BindingError."""
+        if self.log != origin:
+            raise BindingError(
+                f"key event about {self.name!r}: it is about the log {self.log!r}, and counts for nothing in {origin!r}",
+                hint="sign one for this log: `verifiable log key-event --origin`",
+            )
+        if self.position is not None and self.position > index:
+            raise BindingError(
+                f"key event about {self.name!r}: counts for nothing: "
+                f"revokes from {self.position} on, and would itself be entry {index}",
+                hint="a revocation reaches back, at most to its own place: --position",
+            )
+
     def encode(self) -> bytes:
         """The statement; ``KeyEvent.parse(k.encode()) == k``."""
         predicate: dict[str, Any] = {

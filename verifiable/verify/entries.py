@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 from verifiable import files
 from verifiable.digest import Digest
 from verifiable.errors import (
-    BindingError,
     Error,
     FatalStateError,
     MalformedError,
@@ -35,7 +34,7 @@ from verifiable.errors import (
 from verifiable.ledger.entry import Entry
 from verifiable.ledger.sigstore import Bundle
 from verifiable.ledger.statements import KeyEvent, Verdict
-from verifiable.receipt import MAX_SIZE, Receipt
+from verifiable.receipt import MAX_SIZE, Receipt, bundle_of, read_statement
 from verifiable.trust import TrustRoot
 from verifiable.verify.policy import Policy
 from verifiable.verify.verifier import Verifier
@@ -94,7 +93,7 @@ class Statements:
         """The file and the envelope in it, if it is a statement."""
         try:
             data = files.read(self._folder / name, what="statement", max_size=MAX_SIZE)
-            return data, _bundle(data)
+            return data, bundle_of(read_statement(data))
         except Error as error:
             tell(f"passed over: {name}: {error.message}")
         return None
@@ -145,11 +144,12 @@ class EntryVerifier:
         )
 
     def _statement(self, found: bytes, entry: Entry, origin: str, index: int) -> None:
-        bundle = _bundle(found)
+        statement = read_statement(found)
+        bundle = bundle_of(statement)
         bundle.verify(entry.public_key)
-        if _is_receipt(found):
+        if isinstance(statement, Receipt):
             # Without its places: the quorum that would settle it in this log waits for the signature that is asked for here.
-            unsettled = replace(Receipt.parse(found), log_entries=()).encode()
+            unsettled = replace(statement, log_entries=()).encode()
             self.verifier.verify(unsettled, now=self.now(), policy=self.policy, **self.options)
         elif (event := _parsed(KeyEvent.parse, bundle.payload)) is not None:
             self._event(event, entry, origin, index)
@@ -166,8 +166,7 @@ class EntryVerifier:
             raise StaleError(f"a key event, and the trust root names {origin!r} for another time")
         if entry.public_key != log.administrator:
             raise SignatureError(f"a key event that is not by the administrator of {origin!r}")
-        if event.log != origin or (event.position or 0) > index:
-            raise BindingError("a key event that counts for nothing there")
+        event.require_effect(origin, index)
 
     def _verdict(self, verdict: Verdict, entry: Entry) -> None:
         now = self.now()
@@ -192,14 +191,6 @@ def _parsed(parse: Callable[[bytes], _T], payload: bytes) -> _T | None:
         return parse(payload)
     except MalformedError:
         return None
-
-
-def _is_receipt(data: bytes) -> bool:
-    return data.startswith(b'{"bundle":')
-
-
-def _bundle(data: bytes) -> Bundle:
-    return Receipt.parse(data).bundle if _is_receipt(data) else Bundle.parse(data)
 
 
 __all__ = ["EntryVerifier", "Statements"]

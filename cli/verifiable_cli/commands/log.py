@@ -325,6 +325,7 @@ def _content(path: Path, public_key: Path | None) -> tuple[Receipt | Bundle | No
     from verifiable import files, settling
     from verifiable import receipt as _receipt
     from verifiable.keys.public import MAX_KEY_SIZE, parse_public_key_pem
+    from verifiable.receipt import read_statement
 
     data = files.read(path, what="log entry", max_size=_receipt.MAX_SIZE)
     if not settling.is_statement(data):
@@ -332,7 +333,7 @@ def _content(path: Path, public_key: Path | None) -> tuple[Receipt | Bundle | No
     key = None
     if public_key is not None:
         key = parse_public_key_pem(files.read(public_key, what="public key", max_size=MAX_KEY_SIZE))
-    statement = settling.read(data)
+    statement = read_statement(data)
     return statement, settling.leaf_of(statement, key)
 
 

@@ -77,8 +77,9 @@ def _exported(log: LogDirectory, path: Path, kind: str, index: int | None) -> tu
     from verifiable.errors import FatalStateError
     from verifiable.ledger.client import LogClient
     from verifiable.ledger.note import NoteSigner
+    from verifiable.receipt import bundle_of, read_statement
 
-    statement = settling.read(files.read(path, what="receipt", max_size=_receipt.MAX_SIZE))
+    statement = read_statement(files.read(path, what="receipt", max_size=_receipt.MAX_SIZE))
     identity = log.identity()
     key, signer = identity.keys[0], identity.signers[0]
     client = LogClient(log.published, identity.keys)
@@ -90,4 +91,4 @@ def _exported(log: LogDirectory, path: Path, kind: str, index: int | None) -> tu
             raise FatalStateError(f"log {key.name}: its first key is not one that signs COSE receipts")
         return settling.cose_receipt(place, signer), place
     settled = settling.settled(statement, place)
-    return (settling.bundle_of(settled) if kind == "sigstore" else settled).encode(), place
+    return (bundle_of(settled) if kind == "sigstore" else settled).encode(), place
