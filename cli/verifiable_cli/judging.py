@@ -13,8 +13,9 @@ import click
 
 from verifiable import files
 from verifiable.digest import Digest
-from verifiable.encoding.record import format_time
+from verifiable.encoding.record import CLOCK_SKEW, format_time
 from verifiable.errors import BindingError, MalformedError, PolicyError, StaleError, TrustError
+from verifiable.tee.evidence import KINDS
 from verifiable_cli import options
 from verifiable_cli.findings import Findings
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from verifiable.tee.evidence import Evidence, VerifiedEvidence
     from verifiable.tee.reference import Reference
     from verifiable.tee.roots import Roots
-
-KINDS = ("tdx", "sgx", "nitro", "snp", "nvidia", "software")
-_MAX_ROOT = 1 << 18
 
 
 def kind_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,7 +120,6 @@ def verify(
 ) -> VerifiedEvidence:
     """An attestation is judged as of the time at which its maker verified it, other evidence as of ``at``. Raises Error."""
     from verifiable.tee import evidence as _evidence
-    from verifiable.tee.reference import CLOCK_SKEW
 
     if len(collateral) > _evidence.MAX_COLLATERAL:
         raise MalformedError(f"{len(collateral)} pieces of collateral, at most {_evidence.MAX_COLLATERAL} are read")
@@ -184,10 +181,10 @@ def read_key(path: Path | None) -> Digest | None:
 
 def _trusted(kind: str, roots: Sequence[Path], rim_roots: Sequence[Path]) -> Roots:
     """The vendors' roots, but for those that the options put others in place of."""
-    from verifiable.tee.roots import shipped
+    from verifiable.tee.roots import MAX_SIZE, shipped
 
     trusted = shipped()
     for target, paths in ((kind, roots), ("nvidia-rim", rim_roots)):
-        given = [(str(path), files.read(path, what="root", max_size=_MAX_ROOT)) for path in paths]
+        given = [(str(path), files.read(path, what="root", max_size=MAX_SIZE)) for path in paths]
         trusted = trusted.replacing(target, given)
     return trusted

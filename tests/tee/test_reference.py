@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.pki.authority import DAY, NOW, Authority
+from verifiable.encoding.record import CLOCK_SKEW
 from verifiable.encoding.toml import MAX_SIZE
 from verifiable.errors import AttestationError, Error, MalformedError, StaleError, VerificationError
 from verifiable.tee.evidence import KINDS, VerifiedEvidence
-from verifiable.tee.reference import CLOCK_SKEW, IDENTIFYING, NAMES, Reference, appraise, parse_references
+from verifiable.tee.reference import IDENTIFYING, NAMES, Reference, appraise, parse_references
 
 SECOND = timedelta(seconds=1)
 (ROOT,) = Authority.root("root").roots("tdx").roots

@@ -17,6 +17,8 @@ from typing import Any
 from verifiable.digest import Digest
 from verifiable.errors import MalformedError
 
+#: How far somebody's clock may be ahead of ours.
+CLOCK_SKEW = timedelta(minutes=5)
 _MAX_TEXT = 4096
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")

@@ -12,8 +12,9 @@ import http.client
 import urllib.parse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from verifiable.encoding.record import CLOCK_SKEW
 from verifiable.errors import (
     ConflictError,
     ConsistencyError,
@@ -36,7 +37,6 @@ Prove = Callable[[int, int], Sequence[bytes]]
 _ATTEMPTS = 3
 _TIMEOUT = 30.0
 _MAX_PARALLEL = 16
-_CLOCK_SKEW = timedelta(minutes=5)
 
 
 def _utc_now() -> datetime:
@@ -146,7 +146,7 @@ def _verified(signed: SignedCheckpoint, key: NoteKey, url: str, body: bytes, now
     (time,) = signed.with_signatures(lines[:1]).signed_by(key)
     if time is None:
         raise SignatureError(f"cosigner {key.name!r} at {url}: its signature states no time")
-    if time - now > _CLOCK_SKEW:  # whoever verifies the checkpoint would refuse all of it for this one
+    if time - now > CLOCK_SKEW:  # whoever verifies the checkpoint would refuse all of it for this one
         raise StaleError(f"cosigner {key.name!r} at {url}: it signs for {time}, still to come", hint="compare the clocks")
     return lines[0]
 

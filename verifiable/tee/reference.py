@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from verifiable.checklist import Check, Checklist
-from verifiable.encoding.record import Record, format_duration, format_time, parse_duration
+from verifiable.encoding.record import CLOCK_SKEW, Record, format_duration, format_time, parse_duration
 from verifiable.encoding.toml import read_toml
 from verifiable.errors import AttestationError, MalformedError, StaleError
 from verifiable.tee.binding import SCOPES
 from verifiable.tee.evidence import KINDS, VerifiedEvidence
 
 MAX_REFERENCES = 256
-#: How far somebody's clock may be ahead of ours.
-CLOCK_SKEW = timedelta(minutes=5)
 #: The numbered appraisal of docs/formats/attestation.md.
 NAMES = ("kind", "debug", "measurements", "tcb", "advisories", "age", "binding")
 #: By kind, the registers of which at least one must be named: what says which code it was.
@@ -236,4 +234,4 @@ def _list(values: tuple[str, ...]) -> str:
     return f"[{', '.join(map(_quoted, values))}]"
 
 
-__all__ = ["CLOCK_SKEW", "IDENTIFYING", "NAMES", "Appraisal", "Reference", "appraise", "parse_references", "require_distinct"]
+__all__ = ["IDENTIFYING", "NAMES", "Appraisal", "Reference", "appraise", "parse_references", "require_distinct"]

@@ -18,13 +18,13 @@ from datetime import datetime
 from verifiable.checklist import Step
 from verifiable.claim import Claim
 from verifiable.digest import Digest
-from verifiable.encoding.record import format_time
+from verifiable.encoding.record import CLOCK_SKEW, format_time
 from verifiable.errors import AttestationError, BindingError, Error, MalformedError, StaleError, TrustError
 from verifiable.keys.public import fingerprint
 from verifiable.receipt import COLLATERAL_TYPE, Receipt
 from verifiable.tee.document import MEDIA_TYPE, Attestation
 from verifiable.tee.evidence import MAX_SIZE, Evidence, VerifiedEvidence
-from verifiable.tee.reference import CLOCK_SKEW, Appraisal, Reference, appraise
+from verifiable.tee.reference import Appraisal, Reference, appraise
 from verifiable.tee.roots import Roots, shipped
 from verifiable.trust import TrustRoot
 from verifiable.verify.verified import Attested, Settled

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from verifiable.checklist import Step
-from verifiable.encoding.record import format_time
+from verifiable.encoding.record import CLOCK_SKEW, format_time
 from verifiable.errors import BindingError, Error, StaleError, TrustError
 from verifiable.ledger.checkpoint import SignedCheckpoint
 from verifiable.ledger.entry import Entry
@@ -21,9 +21,6 @@ from verifiable.merkle.hashing import leaf_hash
 from verifiable.merkle.verify import verify_inclusion
 from verifiable.trust import TrustedLog
 from verifiable.verify.verified import Settled
-
-#: How far somebody's clock may be ahead of ours.
-CLOCK_SKEW = timedelta(minutes=5)
 
 
 def settled(entry: Entry, places: Iterable[LogEntry], logs: Iterable[TrustedLog], *, now: datetime) -> tuple[Settled, ...]:

@@ -21,7 +21,7 @@ from datetime import datetime
 
 from verifiable.checklist import Checklist, Step
 from verifiable.claim import Claim
-from verifiable.encoding.record import format_time
+from verifiable.encoding.record import CLOCK_SKEW, format_time
 from verifiable.encoding.tensor import Tensor
 from verifiable.errors import (
     BindingError,
@@ -38,7 +38,7 @@ from verifiable.verify.attestation import Appraiser
 from verifiable.verify.binding import Binder
 from verifiable.verify.caveats import caveats
 from verifiable.verify.keys import KeyHistory, signatory
-from verifiable.verify.ledger import CLOCK_SKEW, Finding
+from verifiable.verify.ledger import Finding
 from verifiable.verify.policy import DEFAULT, Policy, judge, require_grounds
 from verifiable.verify.rerun import float_errors, rerun
 from verifiable.verify.verified import NAMES, Signatory, Verified

@@ -20,10 +20,10 @@ from verifiable.tee import binding, document, registry
 from verifiable.tee.attesters import software as attester
 from verifiable.tee.evidence import KINDS, MAX_COLLATERAL
 from verifiable.tee.evidence import MAX_SIZE as MAX_PIECE
+from verifiable.tee.roots import MAX_SIZE as MAX_ROOT
 from verifiable.tee.roots import Roots, shipped
 
 _MAX_CASES = 1000
-_MAX_ROOT = 1 << 18
 _RIM = "nvidia-rim"
 
 
@@ -62,7 +62,7 @@ class Case:
             return None
         found = shipped()
         for target, paths in ((kind, self.roots), (_RIM, self.rim_roots)):
-            given = [(str(path), files.read(path, what="root", max_size=_MAX_ROOT)) for path in paths]
+            given = [(str(path), files.read(path, what="root", max_size=MAX_ROOT)) for path in paths]
             found = found.replacing(target, given)
         return found
 

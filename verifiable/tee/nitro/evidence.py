@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verifiable.checklist import Checklist
-from verifiable.encoding.record import format_time
+from verifiable.encoding.record import CLOCK_SKEW, format_time
 from verifiable.errors import AttestationError, MalformedError, StaleError
 from verifiable.tee import x509
 from verifiable.tee.evidence import VerifiedEvidence
 from verifiable.tee.nitro import cbor
-from verifiable.tee.reference import CLOCK_SKEW
 from verifiable.tee.roots import Root, Roots
 from verifiable.tee.x509 import Certificate
 

@@ -16,6 +16,8 @@ from importlib import resources
 from verifiable.digest import Digest
 from verifiable.tee.x509 import Certificate, parse_pem_chain
 
+#: Of a PEM file of roots that somebody brings.
+MAX_SIZE = 1 << 18
 #: kind -> files; each is a PEM file of one certificate, named for what it is. NVIDIA's golden values (``nvidia-rim``) have a
 #: root of their own, so that no device can sign what it is measured by.
 _SHIPPED = {
@@ -88,4 +90,4 @@ def read_shipped(name: str) -> bytes:
     return resources.files(__name__).joinpath(f"{name}.pem").read_bytes()
 
 
-__all__ = ["ROOT_KINDS", "Root", "Roots", "read_shipped", "shipped"]
+__all__ = ["MAX_SIZE", "ROOT_KINDS", "Root", "Roots", "read_shipped", "shipped"]

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from verifiable.checklist import Checklist
 from verifiable.encoding import json
 from verifiable.encoding.dsse import pre_authentication_encoding
-from verifiable.encoding.record import Record, encode_base64, format_time
+from verifiable.encoding.record import CLOCK_SKEW, Record, encode_base64, format_time
 from verifiable.errors import MalformedError, StaleError, UnsupportedError
 from verifiable.keys.public import MAX_KEY_SIZE, MAX_SIGNATURE_SIZE, check_public_key, fingerprint, verify_signature
 from verifiable.tee import binding
 from verifiable.tee.evidence import VerifiedEvidence
-from verifiable.tee.reference import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from verifiable.keys.signer import Signer
